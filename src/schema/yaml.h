@@ -16,9 +16,16 @@ struct SourcePosition {
 struct YamlDocument {
   Json value;
   std::map<std::string, SourcePosition, std::less<>> positions;
+  /// Of the keys in mappings: the position of the key whose value is at the pointer.
+  std::map<std::string, SourcePosition, std::less<>> key_positions;
   /// Of the value at `pointer`, or of its nearest known ancestor.
   SourcePosition position_of(std::string_view pointer) const;
+  /// Of the key whose value is at `pointer`; where there is none, `position_of(pointer)`.
+  SourcePosition key_position_of(std::string_view pointer) const;
 };
+
+/// `token` as one step of a JSON Pointer (RFC 6901): "a/b" is "a~1b".
+std::string escape_pointer_token(std::string_view token);
 
 /// One document. Plain scalars follow the YAML 1.2 core schema (so `no` is a text, `1e3` a number, `~` null).
 /// Anchors and aliases work up to limits (size 1 MiB, depth 64, 100,000 nodes after expansion); tags other than the core's, duplicate keys and
