@@ -10,14 +10,17 @@ namespace mayfly::net {
 
 struct Request {
   std::string method;
-  std::string target;                        ///< as sent: path and query
+  std::string target;                        ///< path and query as sent; of an absolute URL only these are kept
   std::string path;                          ///< without the query, still percent-encoded
   std::string query;                         ///< without '?', still percent-encoded
   Headers headers;
   std::string body;                          ///< whole; at most ServerOptions::body_bytes_max
   std::string remote_address;                ///< "127.0.0.1:51234"
   bool remote_is_loopback = false;
-  CancelToken disconnected;                  ///< cancelled when the client goes away or the server stops
+  /// Cancelled when the client goes away or the server stops. A reset or a failed write counts at once (looked for
+  /// every second). TCP cannot tell a client that closed from one that only shut down its sending side, so an end
+  /// of stream counts after 3 s; answers are still delivered after that if somebody reads them.
+  CancelToken disconnected;
 
   /// The decoded query parameter, or nothing.
   std::optional<std::string> query_parameter(std::string_view name) const;
@@ -72,7 +75,8 @@ class HttpServer {
   virtual Result<void> listen() = 0;
   virtual std::uint16_t port() const = 0;
   virtual ServerCounters counters() const = 0;
-  /// Stops accepting, lets running requests finish for `grace`, then cancels them and closes what is left.
+  /// Required before destruction; a second call returns at once. Handlers must heed `Request::disconnected`: stop
+  /// waits for them. Stops accepting, lets running requests finish for `grace`, then cancels them and closes what is left.
   virtual Task<> stop(Millis grace) = 0;
 };
 
