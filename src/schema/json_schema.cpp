@@ -201,9 +201,6 @@ bool replace_prefix(std::string& text, std::string_view prefix, std::string_view
 std::string in_our_words(std::string text) {
   if (replace_prefix(text, "Missing required property '", "")) return fmt::format("the key `{}` is missing", text.substr(0, text.size() - 2));
   if (replace_prefix(text, "Expected number ", "must be ")) return plain_numbers(std::move(text));
-  if (replace_prefix(text, "Failed to validate against schema associated with property name '", "")) {
-    return fmt::format("the key `{}` is not named as demanded", text.substr(0, text.size() - 2));
-  }
   for (const std::string_view kind : {"String should be ", "Array should contain ", "Object should have "}) {
     const std::string by = kind.starts_with("String") ? "must be " : kind.starts_with("Array") ? "must contain " : "must have ";
     if (!replace_prefix(text, kind, by)) continue;
@@ -254,7 +251,7 @@ std::vector<std::string> to_sentences(const valijson::ValidationResults& results
     if (std::ranges::find(sentences, sentence) == sentences.end()) sentences.push_back(std::move(sentence));
     if (sentences.size() >= kProblemsMax) break;
   }
-  if (sentences.empty()) sentences.emplace_back("/: does not fit the schema");
+  if (sentences.empty()) sentences.emplace_back("/: has keys that do not fit the schema");
   return sentences;
 }
 
