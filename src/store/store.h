@@ -73,6 +73,9 @@ struct CommitOutcome {
 /// The key's partition: everything before its first '/'.
 std::string_view partition_of(std::string_view key);
 
+/// The most records that one scan returns.
+inline constexpr std::size_t kScanRecordsMax = 10'000;
+
 struct StoreLimits {
   std::size_t key_bytes_max = 512;
   std::size_t value_bytes_max = 1024 * 1024;  ///< larger values belong in the blob store
@@ -87,7 +90,8 @@ struct StoreLimits {
 ///
 /// Errors: `store.full` (no space; Retry::Safe, nothing was applied), `store.read_only`, `store.io` (Retry::Safe when
 /// certainly not applied), `store.outcome_unknown` (Retry::OutcomeUnknown: the batch may or may not be there),
-/// `store.damaged`, `store.closed`, `store.invalid_batch` (limits, two partitions, a key twice; Retry::Never).
+/// `store.damaged`, `store.closed`, `store.invalid_batch` (limits, two partitions, a key twice; Retry::Never),
+/// `store.invalid_scan` (its limit is 0 or too large).
 class Store {
  public:
   virtual ~Store() = default;
@@ -115,5 +119,9 @@ class Store {
 
 /// Checks a batch against the contract above. Every implementation calls it first. Error: `store.invalid_batch`.
 Result<void> check_batch(const Batch& batch, const StoreLimits& limits = {});
+/// Checks the limit of a scan. Error: `store.invalid_scan`.
+Result<void> check_scan(std::size_t limit);
+/// Bytes of all keys and values of a batch.
+std::size_t bytes_of(const Batch& batch);
 
 }  // namespace mayfly
