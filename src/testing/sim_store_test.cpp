@@ -30,13 +30,14 @@ class ManualClock final : public Clock {
   TimePoint now() const override { return from_unix_ms(now_ms_); }
   std::chrono::nanoseconds monotonic() const override { return Millis{now_ms_}; }
   std::unique_ptr<Timer> call_after(Millis delay, std::move_only_function<void()> callback) override {
-    const auto at = timers_->emplace(now_ms_ + delay.count(), std::move(callback));
+    const Timers::key_type at{now_ms_ + delay.count(), next_++};
+    timers_->emplace(at, std::move(callback));
     return std::make_unique<ManualTimer>(timers_, at);
   }
   /// False when no timer is left.
   bool advance() {
     if (timers_->empty()) return false;
-    now_ms_ = std::max(now_ms_, timers_->begin()->first);
+    now_ms_ = std::max(now_ms_, timers_->begin()->first.first);
     auto callback = std::move(timers_->begin()->second);
     timers_->erase(timers_->begin());
     asio::post(executor_, std::move(callback));
@@ -44,22 +45,17 @@ class ManualClock final : public Clock {
   }
 
  private:
-  using Timers = std::multimap<std::int64_t, std::move_only_function<void()>>;
+  using Timers = std::map<std::pair<std::int64_t, int>, std::move_only_function<void()>>;
   struct ManualTimer final : Timer {
-    ManualTimer(std::shared_ptr<Timers> all, Timers::iterator own) : timers(std::move(all)), at(own) {}
-    ~ManualTimer() override {
-      for (auto other = timers->begin(); other != timers->end(); ++other)
-        if (other == at) {
-          timers->erase(other);
-          return;
-        }
-    }
+    ManualTimer(std::shared_ptr<Timers> all, Timers::key_type own) : timers(std::move(all)), at(own) {}
+    ~ManualTimer() override { timers->erase(at); }
     std::shared_ptr<Timers> timers;
-    Timers::iterator at;
+    Timers::key_type at;
   };
 
   Executor executor_;
   std::int64_t now_ms_ = 0;
+  int next_ = 0;
   std::shared_ptr<Timers> timers_ = std::make_shared<Timers>();
 };
 
