@@ -55,6 +55,7 @@ class Connection::HttpResponder final : public Responder {
   Task<bool> start(int status, Headers headers) override {
     if (is_started_) co_return false;
     is_started_ = true;
+    if (connection_.host_.stopping) connection_.keep_alive_ = false;
     has_body_ = !is_head_ && !has_no_body(status);
     const bool is_http10 = connection_.parser_.is_http10();
     is_chunked_ = has_body_ && !is_http10;
@@ -181,7 +182,7 @@ Task<bool> Connection::answer() {
   request.remote_address = remote_address_;
   request.remote_is_loopback = remote_is_loopback_;
   request.disconnected = gone_.token();
-  keep_alive_ = parser_.keep_alive() && !host_.stopping;
+  keep_alive_ = parser_.keep_alive();
   const bool is_head = request.method == "HEAD";
   HttpResponder responder(*this, is_head);
   std::optional<std::string> failure;
@@ -223,7 +224,7 @@ Task<> Connection::linger() {
 }
 
 Task<bool> Connection::write_response(int status, const Headers& headers, std::string_view body, bool is_head) {
-  if (equal_ignoring_case(headers.find("connection").value_or(""), "close")) keep_alive_ = false;
+  if (host_.stopping || equal_ignoring_case(headers.find("connection").value_or(""), "close")) keep_alive_ = false;
   HeadOptions options{.date = host_.date(), .is_http10 = parser_.is_http10(), .keep_alive = keep_alive_};
   if (!has_no_body(status)) options.content_length = body.size();
   if (is_head && body.empty()) {
