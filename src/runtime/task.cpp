@@ -6,7 +6,7 @@ namespace mayfly {
 
 Task<> yield_now() { co_await asio::post(co_await asio::this_coro::executor, use_task); }
 
-TaskGroup::~TaskGroup() { MAYFLY_ASSERT(running_ == 0, "a TaskGroup is joined before it is destroyed"); }
+TaskGroup::~TaskGroup() { MAYFLY_ASSERT(running_ == 0 || abandoned_, "a TaskGroup is joined before it is destroyed"); }
 
 void TaskGroup::spawn(Task<> task) {
   ++running_;

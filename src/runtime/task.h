@@ -66,12 +66,15 @@ class TaskGroup {
   /// Returns when no task is left, also of those spawned meanwhile. One joiner at a time.
   Task<> join();
   std::size_t size() const { return running_; }
+  /// Simulation of a crash only: its tasks will never be resumed and need not be joined.
+  void abandon() { abandoned_ = true; }
 
  private:
   void finished(std::exception_ptr error);
 
   Executor executor_;
   std::size_t running_ = 0;
+  bool abandoned_ = false;
   std::move_only_function<void()> joined_;
 };
 

@@ -1,0 +1,340 @@
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "engine/shell/engine_impl.h"
+#include "engine/shell/spill.h"
+
+namespace mayfly::engine {
+namespace {
+
+constexpr Millis kStoreRetry{200};
+constexpr std::size_t kEventsPerCommit = 32;
+constexpr std::size_t kBatchRoom = 50;  ///< of StoreLimits::batch_operations_max; one event adds fewer than the rest
+
+/// Stands in for a version that no longer exists, so that its runs end with a reason instead of hanging.
+class MissingProgram final : public Program {
+ public:
+  Decision begin(ProgramContext, const Json&) const override { return gone(); }
+  Decision ended(ProgramContext, const Operation&) const override { return gone(); }
+  Decision message(ProgramContext, const Operation&) const override { return gone(); }
+  bool may_repeat(ProgramContext, const PendingOperation&, const Error&) const override { return false; }
+  OnUnknownOutcome on_unknown(ProgramContext, const PendingOperation&) const override { return OnUnknownOutcome::Ask; }
+
+ private:
+  static Decision gone() {
+    Decision out;
+    out.complete = Completion{ExecutionStatus::Failed, nullptr,
+                              Error{"program.not_found", "the version that this run started with is not deployed any more", Retry::Never}};
+    return out;
+  }
+};
+
+const std::string* run_of(const Event& event) {
+  return std::visit([](const auto& e) { return &e.run; }, event);
+}
+
+bool has_interrupted_steps(const Execution& run) {
+  return run.open() && std::ranges::any_of(run.pending, [](const PendingOperation& op) {
+           return op.type == OperationType::Step && op.status == OperationStatus::Started;
+         });
+}
+
+}  // namespace
+
+Task<> EngineImpl::pump(Actor* actor) {
+  while (!actor->inbox.empty() || (actor->loaded && actor->state.wants_promotion())) {
+    if (fenced_) {
+      for (Envelope& envelope : actor->inbox)
+        reply(envelope, {Error{"engine.fenced", "another server took over; ask it", Retry::OutcomeUnknown}, {}, {}});
+      actor->inbox.clear();
+      break;
+    }
+    if (!actor->loaded && !co_await load(actor)) continue;
+    co_await work(actor);
+  }
+  actor->pumping = false;
+  // Hibernation: what waits for a timer, a person or nothing is only a record.
+  if (actor->steps.empty() || fenced_) actors_.erase(actor->id);
+}
+
+Task<bool> EngineImpl::load(Actor* actor) {
+  ActorState& state = actor->state;
+  const keys::Partition p = state.partition;
+  std::optional<Error> error;
+  state.session.reset();
+  state.run.reset();
+  state.queued.reset();
+  actor->run_version = actor->session_version = 0;
+  std::string run = actor->id;
+  if (!keys::partition_of_run(actor->id)) {
+    run.clear();
+    state.session = Session{};
+    state.session->id = actor->id;
+    state.session->program = actor->id.substr(0, actor->id.find('/'));
+    state.session->created = deps_.clock->now();
+    auto row = co_await deps_.store->get(keys::session(p, actor->id));
+    if (!row) {
+      error = row.error();
+    } else if (*row) {
+      const auto value = parse_json((*row)->value);
+      auto session = value ? session_from_json(*value) : Result<Session>(std::unexpected(value.error()));
+      if (session) {
+        state.session = std::move(*session);
+        actor->session_version = (*row)->version;
+        run = state.session->running;
+      } else {
+        error = session.error();
+      }
+    }
+  }
+  if (!run.empty() && !error) {
+    auto row = co_await deps_.store->get(keys::run(p, run));
+    if (!row) {
+      error = row.error();
+    } else if (*row) {
+      const auto value = parse_json((*row)->value);
+      auto execution = value ? execution_from_json(*value) : Result<Execution>(std::unexpected(value.error()));
+      if (execution) {
+        state.run = std::move(*execution);
+        actor->run_version = (*row)->version;
+        state.run_was_active = state.run->open() && !state.run->wait;
+      } else {
+        error = execution.error();
+      }
+    }
+  }
+  if (error) {
+    co_await commit_failed(actor, {}, *error);
+    co_return false;
+  }
+  actor->loaded = true;
+  if (state.run && has_interrupted_steps(*state.run)) {
+    if (!actor->loaded_before) {
+      actor->inbox.push_front(Envelope{Recovered{state.run->id}, nullptr, false, false});
+    } else {
+      // After a failed commit: what it started and what did become durable was never dispatched.
+      std::vector<std::int64_t> missing;
+      for (const PendingOperation& op : state.run->pending)
+        if (op.type == OperationType::Step && op.status == OperationStatus::Started && !actor->steps.contains({state.run->id, op.id}))
+          missing.push_back(op.id);
+      for (const std::int64_t id : missing) dispatch(actor, id);
+    }
+  }
+  actor->loaded_before = true;
+  co_return true;
+}
+
+Task<> EngineImpl::work(Actor* actor) {
+  Machine machine(actor->state, deps_.clock->now());
+  std::vector<Envelope> taken;
+  std::vector<Answer> answers;
+  std::vector<std::string> claimed;
+  const bool promoted = actor->state.wants_promotion() && co_await promote(actor, &machine);
+  while (!promoted && !actor->inbox.empty() && taken.size() < kEventsPerCommit && machine.size() < kBatchRoom) {
+    Envelope envelope = std::move(actor->inbox.front());
+    actor->inbox.pop_front();
+    // Two starts with one idempotency key: the second must see what the first left.
+    const auto* start = std::get_if<Start>(&envelope.event);
+    if (start && !start->idempotency_hash.empty() && std::ranges::find(claimed, start->idempotency_hash) != claimed.end()) {
+      actor->inbox.push_front(std::move(envelope));
+      break;
+    }
+    if (!co_await prepare(actor, &envelope, &claimed)) continue;
+    std::shared_ptr<const Program> keep;
+    const Program& program = program_for(*actor, envelope.event, keep);
+    if (start && !keep) {
+      reply(envelope, {Error{"program.not_found", "there is no agent '" + start->program + "' in that version", Retry::Never}, {}, {}});
+      continue;
+    }
+    answers.push_back(machine.apply(envelope.event, program));
+    taken.push_back(std::move(envelope));
+    // A run that ended lets others in first; what concerns the next one belongs into the next commit.
+    if (actor->state.wants_promotion() || actor->state.queued) break;
+  }
+  actor->state.queued.reset();
+  const bool run_changed = machine.run_changed(), session_changed = machine.session_changed();
+  Transition transition = machine.finish();
+  if (transition.batch.empty()) {
+    for (std::size_t i = 0; i < taken.size(); ++i) reply(taken[i], std::move(answers[i]));
+    co_return;
+  }
+  auto outcome = co_await commit(actor, machine, &transition);
+  if (promoted && !(outcome && outcome->committed()))
+    actor->inbox.push_back(Envelope{Recovered{actor->state.run->id}, nullptr, true, false});
+  if (!outcome) {
+    co_await commit_failed(actor, std::move(taken), outcome.error());
+    co_return;
+  }
+  if (!outcome->committed()) {
+    if (outcome->conflict_key == keys::epoch(actor->state.partition)) {
+      log::error("this server lost its lease to another one and stops working", {{"partition", actor->state.partition}});
+      fenced_ = true;
+    }
+    // Somebody claimed an idempotency key first, or an earlier commit did become durable: look again.
+    actor->loaded = false;
+    for (auto envelope = taken.rbegin(); envelope != taken.rend(); ++envelope) {
+      envelope->again = true;
+      actor->inbox.push_front(std::move(*envelope));
+    }
+    co_return;
+  }
+  committed(actor, std::move(transition), outcome->version, run_changed, session_changed);
+  for (std::size_t i = 0; i < taken.size(); ++i) reply(taken[i], std::move(answers[i]));
+}
+
+Task<bool> EngineImpl::prepare(Actor* actor, Envelope* envelope, std::vector<std::string>* claimed) {
+  ActorState& state = actor->state;
+  if (auto* start = std::get_if<Start>(&envelope->event)) co_return co_await prepare_start(actor, envelope, start, claimed);
+  const std::string& run = *run_of(envelope->event);
+  const bool current = state.run && state.run->id == run;
+  if (envelope->from_recovery && current && state.run->open()) co_return false;
+  const auto* timer = std::get_if<TimerFired>(&envelope->event);
+  const bool concerns_queued = std::holds_alternative<Cancelled>(envelope->event) || (timer && timer->what == "deadline");
+  if (!current && concerns_queued && state.session) {
+    auto other = co_await read_run(state.partition, run);
+    if (other && *other && (*other)->open() && !(*other)->begun) state.queued = std::move(**other);
+  }
+  co_return true;
+}
+
+Task<bool> EngineImpl::prepare_start(Actor* actor, Envelope* envelope, Start* start, std::vector<std::string>* claimed) {
+  const keys::Partition p = actor->state.partition;
+  if (envelope->again) {
+    // The commit before may have become durable although it did not say so.
+    auto mine = co_await read_run(p, start->run);
+    if (mine && *mine) {
+      reply(*envelope, {{}, (*mine)->begun ? StartedAs::Begun : StartedAs::Queued, start->run});
+      co_return false;
+    }
+  }
+  if (start->idempotency_hash.empty()) co_return true;
+  const std::string key = keys::idempotency(p, start->idempotency_hash);
+  auto row = co_await deps_.store->get(key);
+  if (!row) {
+    reply(*envelope, {row.error(), {}, {}});
+    co_return false;
+  }
+  if (*row) {
+    const auto value = parse_json((*row)->value);
+    const JsonObject claim = value && value->is_object() ? value->get_object() : JsonObject{};
+    if (get_int(claim, "expires") > to_unix_ms(deps_.clock->now())) {
+      if (get_string(claim, "input") == start->input_hash) {
+        reply(*envelope, {{}, StartedAs::Duplicate, get_string(claim, "run")});
+      } else {
+        reply(*envelope, {Error{"idempotency.mismatch", "this idempotency key was used for another input (" + get_string(claim, "run") +
+                                                            "); use a new key for a new request", Retry::Never}, {}, {}});
+      }
+      co_return false;
+    }
+    Batch expired;
+    expired.require.push_back(Precondition::version_equals(key, (*row)->version));
+    expired.deletes.push_back(key);
+    (void)co_await deps_.store->commit(std::move(expired));
+  }
+  claimed->push_back(start->idempotency_hash);
+  co_return true;
+}
+
+Task<bool> EngineImpl::promote(Actor* actor, Machine* machine) {
+  ActorState& state = actor->state;
+  const keys::Partition p = state.partition;
+  auto rows = co_await deps_.store->scan(KeyRange::prefix(keys::inbox_prefix(p, actor->id)), 1, Direction::Forward);
+  if (!rows || rows->empty()) {
+    if (rows) state.session->waiting = 0;
+    else co_await sleep_for(*deps_.clock, kStoreRetry);
+    co_return false;
+  }
+  const std::string run = rows->front().value;
+  auto execution = co_await read_run(p, run);
+  auto row = co_await deps_.store->get(keys::operation(p, run, 0));
+  auto run_row = co_await deps_.store->get(keys::run(p, run));
+  if (!execution || !row || !run_row || !*execution || !*row || !*run_row) {
+    co_await sleep_for(*deps_.clock, kStoreRetry);
+    co_return false;
+  }
+  const auto value = parse_json((*row)->value);
+  const auto operation = value ? operation_from_json(*value) : Result<Operation>(std::unexpected(value.error()));
+  auto input = co_await mayfly::engine::unspill(*deps_.blobs, operation ? operation->input : Json(nullptr));
+  state.queued = std::move(**execution);
+  Event event = Promoted{run, input ? std::move(*input) : Json(nullptr)};
+  std::shared_ptr<const Program> keep = deps_.programs->find(state.queued->program, state.queued->version);
+  static const MissingProgram missing;
+  machine->apply(event, keep ? *keep : missing);
+  actor->run_version = (*run_row)->version;
+  co_return true;
+}
+
+Task<Result<CommitOutcome>> EngineImpl::commit(Actor* actor, const Machine& machine, Transition* transition) {
+  const keys::Partition p = actor->state.partition;
+  Batch batch = std::move(transition->batch);
+  const auto guard = [&](std::string key, Version version) {
+    batch.require.push_back(version ? Precondition::version_equals(std::move(key), version) : Precondition::absent(std::move(key)));
+  };
+  guard(keys::epoch(p), epochs_[p]);
+  if (machine.run_changed()) guard(keys::run(p, actor->state.run->id), actor->run_version);
+  if (machine.session_changed()) guard(keys::session(p, actor->id), actor->session_version);
+  for (std::string& key : transition->absent) batch.require.push_back(Precondition::absent(std::move(key)));
+  ++counters_.commits;
+  co_return co_await deps_.store->commit(std::move(batch));
+}
+
+void EngineImpl::committed(Actor* actor, Transition transition, Version version, bool run_changed, bool session_changed) {
+  if (run_changed) actor->run_version = version;
+  if (session_changed) actor->session_version = version;
+  for (const std::int64_t operation : transition.abort) {
+    if (const auto step = actor->steps.find({actor->state.run->id, operation}); step != actor->steps.end()) step->second.cancel.cancel();
+  }
+  for (const TimerChange& timer : transition.timers) timers_.add(actor->state.partition, timer);
+  for (auto& [run, event] : transition.publish) {
+    if (event.kind == RunEvent::Kind::RunStarted) ++counters_.runs_started;
+    if (event.kind == RunEvent::Kind::RunEnded) ++counters_.runs_ended;
+    if (event.kind == RunEvent::Kind::OperationEnded) ++counters_.operations_ended;
+    if (hub_.watched(run)) hub_.publish(run, std::move(event));
+  }
+  for (const std::int64_t operation : transition.dispatch) dispatch(actor, operation);
+  if (transition.outbox) kick_outbox(actor->state.partition);
+}
+
+Task<> EngineImpl::commit_failed(Actor* actor, std::vector<Envelope> taken, Error error) {
+  ++counters_.commit_failures;
+  log::warn("the store does not take a commit; trying again", {{"actor", actor->id}, {"code", error.code}, {"error", error.message}});
+  // What was applied in memory never happened, or is not known to have: start again from what is stored.
+  actor->loaded = false;
+  std::deque<Envelope> keep;
+  const auto sort_out = [&](Envelope& envelope) {
+    // Those who can ask again are told; the rest of the world cannot be told and is kept until the store is well.
+    if (envelope.reply && error.retry != Retry::OutcomeUnknown) return reply(envelope, {error, {}, {}});
+    envelope.again = true;
+    keep.push_back(std::move(envelope));
+  };
+  for (Envelope& envelope : taken) sort_out(envelope);
+  if (taken.empty())
+    for (Envelope& envelope : std::exchange(actor->inbox, {})) sort_out(envelope);
+  for (auto envelope = keep.rbegin(); envelope != keep.rend(); ++envelope) actor->inbox.push_front(std::move(*envelope));
+  if (stopping_) {
+    // The next start finds everything in the store.
+    for (Envelope& envelope : actor->inbox) reply(envelope, {error, {}, {}});
+    actor->inbox.clear();
+    co_return;
+  }
+  co_await sleep_for(*deps_.clock, kStoreRetry, stopping_source_.token());
+}
+
+void EngineImpl::reply(Envelope& envelope, Answer answer) {
+  if (const auto resume = std::exchange(envelope.reply, nullptr)) (*resume)(std::move(answer));
+}
+
+const Program& EngineImpl::program_for(const Actor& actor, const Event& event, std::shared_ptr<const Program>& keep) {
+  static const MissingProgram missing;
+  if (const auto* start = std::get_if<Start>(&event)) {
+    // A message that steers goes to the run that is there, in its own version.
+    const bool steers = actor.state.busy() && start->when_busy == BusyPolicy::Steer;
+    keep = steers ? deps_.programs->find(actor.state.run->program, actor.state.run->version) : deps_.programs->find(start->program, start->version);
+  } else if (actor.state.run) {
+    keep = deps_.programs->find(actor.state.run->program, actor.state.run->version);
+  }
+  return keep ? *keep : missing;
+}
+
+}  // namespace mayfly::engine

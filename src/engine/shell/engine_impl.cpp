@@ -1,0 +1,365 @@
+#include "engine/shell/engine_impl.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "engine/shell/spill.h"
+
+namespace mayfly::engine {
+namespace {
+
+constexpr std::size_t kPage = 500;
+constexpr std::size_t kOperationsPage = 1000;
+constexpr std::string_view kPartitionsKey = "meta/partitions";
+constexpr std::size_t kSessionKeyBytesMax = 200;
+constexpr std::size_t kIdempotencyKeyBytesMax = 255;
+
+Error not_found(std::string_view run) {
+  return Error{"run.not_found", "there is no run '" + std::string(run) + "'; list them with `mayfly runs`", Retry::Never};
+}
+
+/// The last component of a key.
+std::string tail(std::string_view key) { return std::string(key.substr(key.rfind('/') + 1)); }
+
+Result<void> to_result(const Answer& answer) {
+  if (answer.error) return std::unexpected(*answer.error);
+  return {};
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> make_engine(EngineDependencies dependencies, EngineOptions options) {
+  return std::make_unique<EngineImpl>(dependencies, std::move(options));
+}
+
+EngineImpl::EngineImpl(EngineDependencies dependencies, EngineOptions options)
+    : deps_(dependencies),
+      options_(std::move(options)),
+      tasks_(deps_.executor),
+      timers_(deps_.executor, *deps_.store, *deps_.clock, [this](TimerQueue::Due due) { timer_due(std::move(due)); }) {}
+
+Task<Result<void>> EngineImpl::open() {
+  auto stored = co_await deps_.store->get(std::string(kPartitionsKey));
+  if (!stored) co_return std::unexpected(stored.error());
+  if (*stored) {
+    options_.partitions = static_cast<keys::Partition>(std::stoi((*stored)->value));
+  } else {
+    Batch batch;
+    batch.require.push_back(Precondition::absent(std::string(kPartitionsKey)));
+    batch.puts.push_back({std::string(kPartitionsKey), std::to_string(options_.partitions)});
+    auto written = co_await deps_.store->commit(std::move(batch));
+    if (!written) co_return std::unexpected(written.error());
+  }
+  std::vector<keys::Partition> partitions;
+  for (keys::Partition p = 0; p < options_.partitions; ++p) {
+    auto taken = co_await take_lease(p);
+    if (!taken) co_return taken;
+    partitions.push_back(p);
+  }
+  timers_.start(partitions);
+  for (const keys::Partition p : partitions) {
+    ++recovering_;
+    tasks_.spawn(recover(p));
+    kick_outbox(p);
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> EngineImpl::take_lease(keys::Partition partition) {
+  const std::string key = keys::epoch(partition);
+  for (;;) {
+    auto current = co_await deps_.store->get(key);
+    if (!current) co_return std::unexpected(current.error());
+    std::int64_t epoch = 0;
+    Batch batch;
+    if (*current) {
+      if (const auto value = parse_json((*current)->value); value && value->is_object()) epoch = get_int(value->get_object(), "epoch");
+      batch.require.push_back(Precondition::version_equals(key, (*current)->version));
+    } else {
+      batch.require.push_back(Precondition::absent(key));
+    }
+    batch.puts.push_back({key, to_text(JsonObject{{"epoch", epoch + 1}, {"owner", options_.node}, {"since", to_unix_ms(deps_.clock->now())}})});
+    auto outcome = co_await deps_.store->commit(std::move(batch));
+    if (outcome && outcome->committed()) {
+      epochs_[partition] = outcome->version;
+      co_return Result<void>{};
+    }
+    // A conflict, or an answer that got lost: look again and take the newer epoch over.
+    if (!outcome && outcome.error().retry != Retry::OutcomeUnknown) co_return std::unexpected(outcome.error());
+  }
+}
+
+Task<> EngineImpl::recover(keys::Partition partition) {
+  KeyRange range = KeyRange::prefix(keys::active_prefix(partition));
+  for (bool more = true; more && !stopping_;) {
+    auto rows = co_await deps_.store->scan(range, kPage, Direction::Forward);
+    if (!rows) {
+      log::warn("open runs cannot be read; trying again", {{"code", rows.error().code}, {"error", rows.error().message}});
+      co_await sleep_for(*deps_.clock, Millis{500}, stopping_source_.token());
+      continue;
+    }
+    more = rows->size() == kPage;
+    for (const Record& row : *rows) {
+      const std::string run = tail(row.key);
+      range.begin = row.key + '\0';
+      ++counters_.recovered;
+      send(partition, row.value, Envelope{Recovered{run}, nullptr, true, false});
+      while (!stopping_ && actors_.size() >= options_.recovery_parallel * 4 && steps_running_ < actors_.size())
+        co_await sleep_for(*deps_.clock, Millis{1}, stopping_source_.token());
+    }
+  }
+  --recovering_;
+}
+
+Task<> EngineImpl::stop(Millis grace) {
+  stopping_ = true;
+  stopping_source_.cancel();
+  const auto deadline = deps_.clock->monotonic() + grace;
+  while (steps_running_ > 0 && deps_.clock->monotonic() < deadline) co_await sleep_for(*deps_.clock, Millis{10});
+  abandoned_ = true;
+  for (const auto& [id, actor] : actors_)
+    for (auto& [operation, step] : actor->steps) step.cancel.cancel();
+  hub_.close();
+  co_await timers_.stop();
+  co_await tasks_.join();
+}
+
+void EngineImpl::crash() {
+  stopping_ = abandoned_ = true;
+  timers_.crash();
+  tasks_.abandon();
+}
+
+keys::Partition EngineImpl::partition_of_actor(const std::string& actor) const {
+  if (const auto partition = keys::partition_of_run(actor)) return *partition;
+  return keys::partition_of_session(actor, options_.partitions);
+}
+
+Task<Result<Started>> EngineImpl::start(StartRequest request) {
+  if (stopping_ || fenced_) co_return fail("engine.stopping", "the server is stopping; try again in a moment", Retry::Safe);
+  if (actors_.size() >= options_.active_actors_max)
+    co_return fail("engine.overloaded", "too many runs are active; try again in a moment", Retry::Safe);
+  if (request.session_key.size() > kSessionKeyBytesMax || !is_utf8(request.session_key))
+    co_return fail("session.invalid_key", "a session key has at most 200 bytes of UTF-8");
+  if (request.idempotency_key.size() > kIdempotencyKeyBytesMax)
+    co_return fail("idempotency.invalid_key", "an idempotency key has at most 255 bytes");
+  const std::string input_text = to_canonical_text(request.input);
+  if (input_text.size() > options_.input_bytes_max)
+    co_return fail("input.too_large", "the input has " + std::to_string(input_text.size()) + " bytes; at most " +
+                                          std::to_string(options_.input_bytes_max) + " are accepted");
+  auto input = co_await spill(*deps_.blobs, std::move(request.input));
+  if (!input) co_return std::unexpected(input.error());
+
+  const TimePoint now = deps_.clock->now();
+  const bool keyed = !request.session_key.empty();
+  const std::string session = keyed ? request.program + "/" + request.session_key : std::string();
+  // Without a session the idempotency key decides the partition, so that its repeat meets it there.
+  const keys::Partition partition = keyed ? keys::partition_of_session(session, options_.partitions)
+                                    : request.idempotency_key.empty()
+                                        ? static_cast<keys::Partition>(deps_.random->below(options_.partitions))
+                                        : keys::partition_of_session(request.program + "\n" + request.idempotency_key, options_.partitions);
+  Start event;
+  event.run = keys::make_run_id(now, *deps_.random, partition);
+  event.program = request.program;
+  event.version = request.version;
+  event.input = std::move(*input);
+  event.when_busy = request.when_busy;
+  event.waiting_max = request.waiting_max;
+  if (request.wall_time_max.count() > 0) event.deadline = now + request.wall_time_max;
+  if (!request.idempotency_key.empty()) {
+    event.idempotency_hash = sha256_hex(session + "\n" + request.program + "\n" + request.idempotency_key);
+    event.input_hash = sha256_hex(input_text);
+    event.idempotency_expires = now + options_.idempotency_ttl;
+  }
+  event.parent = std::move(request.parent);
+  event.traceparent = std::move(request.traceparent);
+  const std::string actor = keyed ? session : event.run;
+  const Answer answer = co_await ask(partition, actor, std::move(event));
+  if (answer.error) co_return std::unexpected(*answer.error);
+  co_return Started{answer.run, answer.started_as};
+}
+
+Task<Result<void>> EngineImpl::cancel(std::string run, std::string reason) {
+  auto execution = co_await get(run);
+  if (!execution) co_return std::unexpected(execution.error());
+  const keys::Partition partition = *keys::partition_of_run(run);
+  co_return to_result(co_await ask(partition, execution->session, Cancelled{run, Error{"run.cancelled", std::move(reason), Retry::Never}}));
+}
+
+Task<Result<void>> EngineImpl::resolve(Resolved answer) {
+  const std::string run = answer.run;
+  auto execution = co_await get(run);
+  if (!execution) co_return std::unexpected(execution.error());
+  auto result = co_await spill(*deps_.blobs, std::move(answer.result));
+  if (!result) co_return std::unexpected(result.error());
+  answer.result = std::move(*result);
+  const keys::Partition partition = *keys::partition_of_run(run);
+  co_return to_result(co_await ask(partition, execution->session, std::move(answer)));
+}
+
+Task<Answer> EngineImpl::ask(keys::Partition partition, std::string actor, Event event) {
+  if (stopping_ || fenced_) co_return Answer{Error{"engine.stopping", "the server is stopping; try again in a moment", Retry::Safe}, {}, {}};
+  co_return co_await suspend<Answer>([this, partition, actor = std::move(actor), event = std::move(event)](Resume<Answer> resume) mutable {
+    send(partition, actor, Envelope{std::move(event), std::make_unique<Resume<Answer>>(std::move(resume)), false, false});
+  });
+}
+
+void EngineImpl::send(keys::Partition partition, const std::string& id, Envelope envelope) {
+  auto& slot = actors_[id];
+  if (!slot) {
+    slot = std::make_unique<Actor>();
+    slot->id = id;
+    slot->state.partition = partition;
+  }
+  Actor* actor = slot.get();
+  actor->inbox.push_back(std::move(envelope));
+  if (actor->pumping) return;
+  actor->pumping = true;
+  tasks_.spawn(pump(actor));
+}
+
+void EngineImpl::timer_due(TimerQueue::Due due) {
+  const auto parsed = keys::parse_timer(due.key);
+  if (!parsed || stopping_) return;
+  ++counters_.timers_fired;
+  if (parsed->what == "idempotency") {
+    tasks_.spawn(expire_idempotency_key(due.partition, parsed->run, due.key));
+    return;
+  }
+  send(due.partition, due.owner, Envelope{TimerFired{parsed->run, parsed->what, parsed->due}, nullptr, false, false});
+}
+
+Task<> EngineImpl::expire_idempotency_key(keys::Partition partition, std::string hash, std::string timer_key) {
+  Batch batch;
+  batch.require.push_back(Precondition::version_equals(keys::epoch(partition), epochs_[partition]));
+  batch.deletes = {keys::idempotency(partition, hash), std::move(timer_key)};
+  // A failure only means that the key lives until the next start looks at the timer again.
+  (void)co_await deps_.store->commit(std::move(batch));
+}
+
+Task<Result<std::optional<Execution>>> EngineImpl::read_run(keys::Partition partition, std::string run) {
+  auto row = co_await deps_.store->get(keys::run(partition, run));
+  if (!row) co_return std::unexpected(row.error());
+  if (!*row) co_return std::optional<Execution>();
+  const auto value = parse_json((*row)->value);
+  if (!value) co_return std::unexpected(Error{"store.damaged", "the record of " + run + " cannot be read: " + value.error().message, Retry::Never});
+  auto execution = execution_from_json(*value);
+  if (!execution) co_return std::unexpected(execution.error());
+  co_return std::optional<Execution>(std::move(*execution));
+}
+
+Task<Result<Execution>> EngineImpl::get(std::string run) {
+  const auto partition = keys::partition_of_run(run);
+  if (!partition || *partition >= options_.partitions) co_return std::unexpected(not_found(run));
+  auto execution = co_await read_run(*partition, run);
+  if (!execution) co_return std::unexpected(execution.error());
+  if (!*execution) co_return std::unexpected(not_found(run));
+  co_return std::move(**execution);
+}
+
+Task<Result<RunDescription>> EngineImpl::describe(std::string run) {
+  auto execution = co_await get(run);
+  if (!execution) co_return std::unexpected(execution.error());
+  RunDescription out{std::move(*execution), {}};
+  KeyRange range = KeyRange::prefix(keys::operation_prefix(*keys::partition_of_run(run), run));
+  for (bool more = true; more;) {
+    auto rows = co_await deps_.store->scan(range, kOperationsPage, Direction::Forward);
+    if (!rows) co_return std::unexpected(rows.error());
+    for (const Record& row : *rows) {
+      const auto value = parse_json(row.value);
+      if (!value) co_return fail("store.damaged", "an operation of " + run + " cannot be read: " + value.error().message);
+      auto operation = operation_from_json(*value);
+      if (!operation) co_return std::unexpected(operation.error());
+      out.operations.push_back(std::move(*operation));
+    }
+    more = rows->size() == kOperationsPage;
+    if (more) range.begin = rows->back().key + '\0';
+  }
+  co_return out;
+}
+
+Task<Result<std::vector<Execution>>> EngineImpl::list(ListFilter filter) {
+  const std::size_t limit = std::clamp<std::size_t>(filter.limit, 1, 1000);
+  const std::string session = filter.session_key.empty() ? std::string() : filter.program + "/" + filter.session_key;
+  const auto wanted = [&](const Execution& run) {
+    return (filter.program.empty() || run.program == filter.program) && (session.empty() || run.session == session) &&
+           (!filter.status || run.status == *filter.status) && (!filter.waiting_only || (run.open() && run.wait));
+  };
+  std::vector<Execution> out;
+  for (keys::Partition p = 0; p < options_.partitions; ++p) {
+    const std::string prefix = keys::run_prefix(p);
+    KeyRange range = KeyRange::prefix(prefix);
+    if (!filter.before.empty()) {
+      // Runs sort by time, then by partition: compare the time part across partitions.
+      std::string bound = filter.before;
+      if (const auto own = keys::partition_of_run(bound); own && *own != p) bound = bound.substr(0, 14) + (p < *own ? "~" : "");
+      range.end = std::min(range.end, prefix + bound);
+    }
+    std::size_t found = 0;
+    for (bool more = true; more && found < limit;) {
+      const std::size_t page = std::min<std::size_t>(limit * 2, kPage);
+      auto rows = co_await deps_.store->scan(range, page, Direction::Backward);
+      if (!rows) co_return std::unexpected(rows.error());
+      for (const Record& row : *rows) {
+        const auto value = parse_json(row.value);
+        if (!value) continue;
+        auto run = execution_from_json(*value);
+        if (run && wanted(*run) && found++ < limit) out.push_back(std::move(*run));
+      }
+      more = rows->size() == page;
+      if (more) range.end = rows->back().key;
+    }
+  }
+  std::ranges::sort(out, [](const Execution& a, const Execution& b) { return a.id > b.id; });
+  if (out.size() > limit) out.resize(limit);
+  co_return out;
+}
+
+Task<Result<std::vector<Session>>> EngineImpl::sessions(std::string program, std::size_t limit) {
+  std::vector<Session> out;
+  for (keys::Partition p = 0; p < options_.partitions; ++p) {
+    std::string prefix = keys::session_prefix(p);
+    if (!program.empty()) prefix += program + "%2f";
+    auto rows = co_await deps_.store->scan(KeyRange::prefix(prefix), std::clamp<std::size_t>(limit, 1, 1000), Direction::Forward);
+    if (!rows) co_return std::unexpected(rows.error());
+    for (const Record& row : *rows)
+      if (const auto value = parse_json(row.value))
+        if (auto session = session_from_json(*value)) out.push_back(std::move(*session));
+  }
+  std::ranges::sort(out, [](const Session& a, const Session& b) { return a.updated > b.updated; });
+  if (out.size() > limit) out.resize(limit);
+  co_return out;
+}
+
+Task<Result<std::vector<std::string>>> EngineImpl::session_runs(std::string session, std::size_t newest_max) {
+  auto rows = co_await deps_.store->scan(KeyRange::prefix(keys::history_prefix(partition_of_actor(session), session)),
+                                         std::clamp<std::size_t>(newest_max, 1, 10'000), Direction::Backward);
+  if (!rows) co_return std::unexpected(rows.error());
+  std::vector<std::string> out;
+  for (Record& row : *rows) out.push_back(std::move(row.value));
+  std::ranges::reverse(out);
+  co_return out;
+}
+
+Task<Result<Json>> EngineImpl::unspill(Json value) { return mayfly::engine::unspill(*deps_.blobs, std::move(value)); }
+
+std::vector<Delta> EngineImpl::said_so_far(const std::string& run) {
+  std::vector<Delta> out;
+  for (const auto& [id, actor] : actors_) {
+    if (!actor->state.run || actor->state.run->id != run) continue;
+    for (const auto& [key, step] : actor->steps)
+      for (const auto& [channel, text] : step.said)
+        if (key.first == run) out.push_back({key.second, step.attempt, channel, 0, text});
+  }
+  return out;
+}
+
+EngineCounters EngineImpl::counters() const {
+  EngineCounters out = counters_;
+  out.actors = actors_.size();
+  out.steps_running = steps_running_;
+  return out;
+}
+
+}  // namespace mayfly::engine

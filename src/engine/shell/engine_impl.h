@@ -1,0 +1,119 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/shell/hub.h"
+#include "engine/shell/timer_queue.h"
+
+namespace mayfly::engine {
+
+/// An event on its way to an actor, and who waits for its answer.
+struct Envelope {
+  Event event;
+  std::unique_ptr<Resume<Answer>> reply;  ///< null: nobody waits
+  bool from_recovery = false;             ///< a Recovered that only makes sure that the actor is loaded
+  bool again = false;                     ///< applied before, in a commit whose outcome is not known to have been success
+};
+
+/// A step's attempt under way.
+struct RunningStep {
+  std::int64_t attempt = 0;
+  CancelSource cancel;
+  std::map<std::string, std::string> said;  ///< by channel
+};
+
+/// A session (or a run without one) while anything happens to it. One Task at a time works on it.
+struct Actor {
+  std::string id;
+  ActorState state;
+  Version run_version = 0;       ///< 0: not in the store
+  Version session_version = 0;
+  bool loaded = false;
+  bool loaded_before = false;
+  bool pumping = false;
+  std::deque<Envelope> inbox;
+  /// By run and operation: an aborted step of the run before may still be ending.
+  std::map<std::pair<std::string, std::int64_t>, RunningStep> steps;
+};
+
+class EngineImpl final : public Engine {
+ public:
+  EngineImpl(EngineDependencies dependencies, EngineOptions options);
+
+  Task<Result<void>> open() override;
+  Task<> stop(Millis grace) override;
+  void crash() override;
+  Task<Result<Started>> start(StartRequest request) override;
+  Task<Result<void>> cancel(std::string run, std::string reason) override;
+  Task<Result<void>> resolve(Resolved answer) override;
+  Task<Result<Execution>> get(std::string run) override;
+  Task<Result<RunDescription>> describe(std::string run) override;
+  Task<Result<std::vector<Execution>>> list(ListFilter filter) override;
+  Task<Result<std::vector<Session>>> sessions(std::string program, std::size_t limit) override;
+  Task<Result<std::vector<std::string>>> session_runs(std::string session, std::size_t newest_max) override;
+  Task<Result<Json>> unspill(Json value) override;
+  std::unique_ptr<Subscription> subscribe(const std::string& run) override { return hub_.subscribe(run); }
+  std::vector<Delta> said_so_far(const std::string& run) override;
+  EngineCounters counters() const override;
+  bool recovering() const override { return recovering_ > 0; }
+
+ private:
+  // engine_impl.cpp
+  Task<Result<void>> take_lease(keys::Partition partition);
+  Task<> recover(keys::Partition partition);
+  Task<Answer> ask(keys::Partition partition, std::string actor, Event event);
+  void send(keys::Partition partition, const std::string& actor, Envelope envelope);
+  void timer_due(TimerQueue::Due due);
+  Task<> expire_idempotency_key(keys::Partition partition, std::string hash, std::string timer_key);
+  Task<Result<std::optional<Execution>>> read_run(keys::Partition partition, std::string run);
+  keys::Partition partition_of_actor(const std::string& actor) const;
+
+  // actor.cpp: the life of an actor
+  Task<> pump(Actor* actor);
+  Task<bool> load(Actor* actor);
+  Task<> work(Actor* actor);
+  /// Reads what applying the event needs. False: it was answered or dropped, and is not to be applied.
+  Task<bool> prepare(Actor* actor, Envelope* envelope, std::vector<std::string>* claimed);
+  Task<bool> prepare_start(Actor* actor, Envelope* envelope, Start* start, std::vector<std::string>* claimed);
+  Task<bool> promote(Actor* actor, Machine* machine);
+  Task<Result<CommitOutcome>> commit(Actor* actor, const Machine& machine, Transition* transition);
+  void committed(Actor* actor, Transition transition, Version version, bool run_changed, bool session_changed);
+  Task<> commit_failed(Actor* actor, std::vector<Envelope> taken, Error error);
+  void reply(Envelope& envelope, Answer answer);
+  const Program& program_for(const Actor& actor, const Event& event, std::shared_ptr<const Program>& keep);
+
+  // steps.cpp: effects
+  void dispatch(Actor* actor, std::int64_t operation);
+  Task<> run_step(std::string actor, StepCall call);
+  Task<> deliver_outbox(keys::Partition partition);
+  Task<Result<void>> deliver(keys::Partition partition, const JsonObject& message);
+  void kick_outbox(keys::Partition partition);
+
+  EngineDependencies deps_;
+  EngineOptions options_;
+  Hub hub_;
+  TaskGroup tasks_;
+  TimerQueue timers_;
+  std::unordered_map<std::string, std::unique_ptr<Actor>> actors_;
+  std::map<keys::Partition, Version> epochs_;
+  struct OutboxState {
+    bool delivering = false;
+    bool again = false;
+  };
+  std::map<keys::Partition, OutboxState> outboxes_;
+  CancelSource stopping_source_;
+  bool stopping_ = false;
+  bool abandoned_ = false;    ///< outcomes of steps no longer count: the next start repeats them
+  bool fenced_ = false;
+  int recovering_ = 0;
+  std::size_t steps_running_ = 0;
+  EngineCounters counters_;
+};
+
+}  // namespace mayfly::engine

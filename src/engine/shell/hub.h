@@ -1,0 +1,33 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace mayfly::engine {
+
+/// Who watches which run. Everything in memory: a watcher that was away reads the journal first.
+class Hub {
+ public:
+  ~Hub() { close(); }
+  std::unique_ptr<Subscription> subscribe(const std::string& run);
+  void publish(const std::string& run, const StreamItem& item);
+  bool watched(const std::string& run) const { return feeds_.contains(run); }
+  /// Ends every subscription.
+  void close();
+
+ private:
+  static constexpr std::size_t kItemsMax = 4096;
+  struct Feed;
+  class Reader;
+  void remove(const std::string& run, Feed* feed);
+
+  std::map<std::string, std::vector<std::shared_ptr<Feed>>, std::less<>> feeds_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace mayfly::engine

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "blob/blob_store.h"
+#include "base/json.h"
+#include "runtime/task.h"
+
+namespace mayfly::engine {
+
+/// Moves a value of more than 64 KiB of text to the blob store; what stays is {"$blob": HASH, "bytes": N}.
+Task<Result<Json>> spill(BlobStore& blobs, Json value);
+/// The opposite; other values pass unchanged.
+Task<Result<Json>> unspill(BlobStore& blobs, Json value);
+/// A value that a user chose must not look like a reference.
+bool looks_spilled(const Json& value);
+
+}  // namespace mayfly::engine
