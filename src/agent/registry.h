@@ -1,0 +1,54 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/agent_spec.h"
+#include "engine/engine.h"
+
+namespace mayfly::agent {
+
+struct AgentVersion {
+  std::int64_t version = 0;         ///< from 1
+  AgentSpec spec;
+  TimePoint deployed{};
+};
+
+/// The deployed agents and all their versions: rows `meta/agent/NAME` (which version new runs get) and
+/// `meta/agent/NAME/v/VERSION`. All current versions are in memory, older ones are loaded with `ensure_loaded`.
+class AgentRegistry final : public engine::ProgramHost {
+ public:
+  AgentRegistry(Store& store, Clock& clock, llm::PriceTable prices);
+  ~AgentRegistry() override;
+
+  /// Reads every version from the store. Before the engine opens.
+  Task<Result<void>> load();
+  /// A spec equal to the current version deploys nothing. Returns the version that new runs get.
+  Task<Result<AgentVersion>> deploy(AgentSpec spec);
+  /// Lets new runs start with `version` again, or with the one before the current. Errors: `agent.not_found`, `agent.no_such_version`.
+  Task<Result<AgentVersion>> rollback(std::string name, std::optional<std::int64_t> version);
+  /// Removes the agent from the list; its runs go on.
+  Task<Result<void>> remove(std::string name);
+
+  /// Current versions by name.
+  std::vector<AgentVersion> list() const;
+  std::optional<AgentVersion> current(const std::string& name) const;
+  std::optional<AgentVersion> version(const std::string& name, std::int64_t version) const;
+  std::vector<AgentVersion> versions(const std::string& name) const;
+  /// The error for an unknown name, with the names that exist.
+  Error not_found(const std::string& name) const;
+
+  std::shared_ptr<const engine::Program> find(const std::string& name, std::int64_t version) override;
+
+ private:
+  struct Entry;
+  Store& store_;
+  Clock& clock_;
+  llm::PriceTable prices_;
+  std::map<std::string, std::unique_ptr<Entry>> agents_;
+};
+
+}  // namespace mayfly::agent
