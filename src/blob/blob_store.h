@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "runtime/task.h"
@@ -20,5 +21,9 @@ class BlobStore {
   virtual Task<Result<std::string>> put(std::string bytes) = 0;
   virtual Task<Result<std::string>> get(std::string hash) = 0;
 };
+
+/// 64 lower-case hexadecimal digits, or `blob.invalid_hash`.
+Result<void> check_blob_hash(std::string_view hash);
+Error blob_not_found(std::string_view hash);
 
 }  // namespace mayfly

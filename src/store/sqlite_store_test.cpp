@@ -230,8 +230,11 @@ TEST_F(FaultySqliteStoreTest, FailedSyncIsAnUnknownOutcomeAndServiceReturns) {
 
 TEST_F(FaultySqliteStoreTest, FailedCheckpointsDoNotHinderCommits) {
   ASSERT_TRUE(open_faulty({.checkpoint_pages = 20}));
+  vfs.faults().checkpoint_error = SQLITE_FULL;
   for (int i = 0; i < 200; ++i) ASSERT_TRUE(put("p/" + std::to_string(i), std::string(3000, 'x')));
   close();
+  EXPECT_TRUE(std::filesystem::exists(directory + "/store.db-wal")) << "the log was not copied, so it must stay";
+  vfs.faults().checkpoint_error = 0;
   ASSERT_TRUE(open_faulty({.checkpoint_pages = 20}));
   EXPECT_EQ(run_on(io, store->scan({"", ""}, 1000, Direction::Forward))->size(), 200u);
 }

@@ -15,8 +15,9 @@ constexpr const char* kName = "mayfly-faulty";
 FileFaults* active_faults = nullptr;
 
 /// SQLite allocates `szOsFile` bytes for it; the system's own file object follows behind.
-struct FaultyFile {
+struct alignas(16) FaultyFile {
   sqlite3_file base;
+  bool is_database;
   sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
 };
 
@@ -29,6 +30,7 @@ int forward(sqlite3_file* file, Args... args) {
 
 int write_file(sqlite3_file* file, const void* bytes, int count, sqlite3_int64 offset) {
   if (const int error = active_faults->write_error) return error;
+  if (const int error = active_faults->checkpoint_error; error && reinterpret_cast<FaultyFile*>(file)->is_database) return error;
   return real(file)->pMethods->xWrite(real(file), bytes, count, offset);
 }
 
@@ -69,6 +71,7 @@ const sqlite3_io_methods kMethods = {
 int open_file(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
   auto* system = static_cast<sqlite3_vfs*>(vfs->pAppData);
   file->pMethods = nullptr;
+  reinterpret_cast<FaultyFile*>(file)->is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
   const int code = system->xOpen(system, name, real(file), flags, out_flags);
   if (code == SQLITE_OK) file->pMethods = &kMethods;
   return code;
