@@ -25,7 +25,7 @@ struct ClientRequest {
   std::string body;
   EgressPolicy egress;
   Millis connect_timeout{10'000};
-  Millis first_byte_timeout{0};     ///< until the response's first body byte; 0: none
+  Millis first_byte_timeout{0};     ///< from sending until the response's first body byte; 0: none
   Millis idle_timeout{0};           ///< between two reads of the body; 0: none
   Millis total_timeout{0};          ///< 0: none
   std::size_t body_bytes_max = 64 * 1024 * 1024;
@@ -44,7 +44,12 @@ struct ClientResponse {
 
 /// Connection-pooled HTTP/1.1 and HTTP/2 over TLS (ALPN), proxies ignored unless configured.
 ///
-/// Errors: `net.egress_denied` (Never), `net.invalid_url` (Never), `net.dns` (Safe), `net.connect` (Safe), `net.tls` (Never),
+/// A redirect beyond `redirects_max` is returned as it is; one to another origin loses credentials, one from https to
+/// http is refused. Requests with one connection pool have policies that judge addresses alike. A request that is not
+/// idempotent (no GET, HEAD, PUT, DELETE, and no Idempotency-Key) is never sent twice. SSL_CERT_FILE names another CA bundle.
+/// The client is used on one loop, outlives its calls and is destroyed before the loop.
+///
+/// Errors: `net.egress_denied` (Never), `net.invalid_url` (Never), `net.invalid_header` (Never), `net.dns` (Safe), `net.connect` (Safe), `net.tls` (Never),
 /// `net.timeout` and `net.reset` (Safe before the request was sent, else OutcomeUnknown), `net.too_large` (OutcomeUnknown),
 /// `net.cancelled` (OutcomeUnknown). An HTTP error status is a response, not an Error.
 class HttpClient {

@@ -146,6 +146,8 @@ Result<void> check_text(std::string_view url) {
   if (std::any_of(url.begin(), url.end(), [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f || c == '\\'; })) {
     return invalid("holds spaces, control bytes or backslashes; percent-encode them.");
   }
+  const auto scheme = url.find("://");
+  if (url.starts_with("///") || (scheme < url.find('/') && url.substr(scheme + 3).starts_with('/'))) return invalid("has no host.");
   return {};
 }
 
