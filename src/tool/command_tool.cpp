@@ -15,8 +15,8 @@ using End = ProcessResult::End;
 constexpr std::size_t kStderrBytes = 4096;
 constexpr int kExitTemporary = 75;  // EX_TEMPFAIL of sysexits.h
 constexpr std::string_view kPathDefault = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-constexpr std::array<std::string_view, 7> kOwnVariables{"HOME", "MAYFLY_RUN_ID", "MAYFLY_SESSION_ID", "MAYFLY_IDEMPOTENCY_KEY",
-                                                        "MAYFLY_ATTEMPT", "TRACEPARENT", "TMPDIR"};
+constexpr std::array<std::string_view, 7> kOwnVariables{
+    "HOME", "MAYFLY_RUN_ID", "MAYFLY_SESSION_ID", "MAYFLY_IDEMPOTENCY_KEY", "MAYFLY_ATTEMPT", "TRACEPARENT", "TMPDIR"};
 
 /// Passes progress on line by line, so that a secret is found even when it comes in two reads.
 class ProgressLines {
@@ -68,9 +68,7 @@ class CommandTool final : public Tool {
   }
 
  private:
-  std::string variable(std::string_view name, std::string_view otherwise) const {
-    return env_(name).value_or(std::string(otherwise));
-  }
+  std::string variable(std::string_view name, std::string_view otherwise) const { return env_(name).value_or(std::string(otherwise)); }
 
   Result<ProcessRequest> make_request(const ToolCall& call, Redactor& redactor) const {
     ProcessRequest request{.argv = options_.argv,
@@ -93,8 +91,10 @@ class CommandTool final : public Tool {
     for (const std::string& name : options_.env) {
       const auto value = env_(name);
       if (!value) {
-        return fail("tool.missing_variable", fmt::format("tool {} wants the environment variable {}, which is not set: set it for the server "
-                                                         "or take it out of the tool's env", options_.name, name));
+        return fail("tool.missing_variable",
+                    fmt::format("tool {} wants the environment variable {}, which is not set: set it for the server "
+                                "or take it out of the tool's env",
+                                options_.name, name));
       }
       redactor.add(*value);
       request.environment.push_back(name + "=" + *value);
@@ -106,25 +106,30 @@ class CommandTool final : public Tool {
   Result<ToolOutput> conclude(ProcessResult result, const Redactor& redactor) const {
     const std::string log = stderr_text(result, redactor);
     switch (result.end) {
-      case End::Exited: return exited(result, log, redactor);
-      case End::Signalled: return killed(result, log);
+      case End::Exited:
+        return exited(result, log, redactor);
+      case End::Signalled:
+        return killed(result, log);
       case End::TimedOut:
         return failed("tool.timeout", fmt::format("did not end in time and was stopped; raise its timeout or make it faster{}", log));
-      case End::Cancelled: return failed("tool.cancelled", "was cancelled and its program stopped");
+      case End::Cancelled:
+        return failed("tool.cancelled", "was cancelled and its program stopped");
       case End::TooMuchOutput: {
-        auto error = failed("tool.output_too_large", fmt::format("printed more than {} bytes and was stopped; let it print less",
-                                                                 options_.stdout_bytes_max));
+        auto error = failed("tool.output_too_large",
+                            fmt::format("printed more than {} bytes and was stopped; let it print less", options_.stdout_bytes_max));
         if (options_.effect == Effect::ReadOnly) error.error().retry = Retry::Never;
         return error;
       }
-      case End::Lost: break;
+      case End::Lost:
+        break;
     }
     return failed("tool.failed", "ended, but how is not known: something else in the server waits for its child processes");
   }
 
   Result<ToolOutput> exited(ProcessResult& result, const std::string& log, const Redactor& redactor) const {
     if (result.exit_code == kExitTemporary) {
-      return fail("tool.temporary", fmt::format("tool {} asks to be called again later (exit status 75){}", options_.name, log), Retry::Safe);
+      return fail("tool.temporary", fmt::format("tool {} asks to be called again later (exit status 75){}", options_.name, log),
+                  Retry::Safe);
     }
     std::string text = redactor.apply(result.output);
     while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
@@ -175,7 +180,8 @@ Result<std::unique_ptr<Tool>> make_command_tool(CommandToolOptions options, Cloc
   if (!options.directory.starts_with('/')) return invalid("the directory of a command must be an absolute path");
   for (const std::string& name : options.env) {
     if (!is_env_name(name)) return invalid(fmt::format("\"{}\" is not the name of an environment variable", name));
-    if (std::ranges::find(kOwnVariables, name) != kOwnVariables.end()) return invalid(fmt::format("{} is set by Mayfly: take it out of env", name));
+    if (std::ranges::find(kOwnVariables, name) != kOwnVariables.end())
+      return invalid(fmt::format("{} is set by Mayfly: take it out of env", name));
   }
   std::ranges::sort(options.env);
   options.env.erase(std::unique(options.env.begin(), options.env.end()), options.env.end());

@@ -18,7 +18,9 @@ namespace mayfly {
 namespace {
 
 template <class T>
-Task<> keep(Task<T> task, std::optional<T>* out) { *out = co_await std::move(task); }
+Task<> keep(Task<T> task, std::optional<T>* out) {
+  *out = co_await std::move(task);
+}
 
 class CommandToolTest : public testing::Test {
  protected:
@@ -213,7 +215,8 @@ TEST_F(CommandToolTest, NoDescendantOutlivesTheProgram) {
 }
 
 TEST_F(CommandToolTest, AnEscapedDescendantDoesNotHoldTheCall) {
-  const std::string out = text(python("import os,subprocess; p=subprocess.Popen(['sleep','1000000'], start_new_session=True); print(p.pid)"));
+  const std::string out =
+      text(python("import os,subprocess; p=subprocess.Popen(['sleep','1000000'], start_new_session=True); print(p.pid)"));
   const pid_t pid = std::stoi(out);
   EXPECT_FALSE(is_gone(pid));
   ::kill(pid, SIGKILL);
@@ -223,8 +226,9 @@ TEST_F(CommandToolTest, InheritsNoDescriptorsAndNoSignalSettings) {
   std::vector<int> leaks;
   for (int i = 0; i < 40; ++i) leaks.push_back(::open("/dev/null", O_RDONLY));
   const auto before = ::signal(SIGPIPE, SIG_IGN);
-  const std::string out = text(python("import os\nfor fd in range(200):\n  try: os.fstat(fd); print(fd)\n  except OSError: pass\n"
-                                      "print(sorted(l for l in open('/proc/self/status') if l.startswith(('SigBlk','NoNewPrivs'))))"));
+  const std::string out =
+      text(python("import os\nfor fd in range(200):\n  try: os.fstat(fd); print(fd)\n  except OSError: pass\n"
+                  "print(sorted(l for l in open('/proc/self/status') if l.startswith(('SigBlk','NoNewPrivs'))))"));
   EXPECT_EQ(out, R"py(0
 1
 2
@@ -238,11 +242,14 @@ TEST_F(CommandToolTest, InheritsNoDescriptorsAndNoSignalSettings) {
 TEST_F(CommandToolTest, SeesExactlyThePromisedEnvironment) {
   ::setenv("MAYFLY_TEST_SECRET", "do-not-show", 1);
   variables_ = {{"PATH", "/usr/bin:/bin"}, {"DATABASE_URL", "postgres://u:pw@h/d"}, {"OTHER", "not named"}};
-  CommandToolOptions options = python("import os; print(' '.join(sorted(os.environ))); print(os.environ['MAYFLY_RUN_ID'], os.environ['MAYFLY_SESSION_ID'],"
-                                      "os.environ['MAYFLY_IDEMPOTENCY_KEY'], os.environ['MAYFLY_ATTEMPT'], os.environ['TRACEPARENT'], os.environ['PATH'])\n"
-                                      "assert os.environ['HOME'] == os.getcwd() and os.environ['DATABASE_URL'].endswith('/d')");
+  CommandToolOptions options = python(
+      "import os; print(' '.join(sorted(os.environ))); print(os.environ['MAYFLY_RUN_ID'], os.environ['MAYFLY_SESSION_ID'],"
+      "os.environ['MAYFLY_IDEMPOTENCY_KEY'], os.environ['MAYFLY_ATTEMPT'], os.environ['TRACEPARENT'], os.environ['PATH'])\n"
+      "assert os.environ['HOME'] == os.getcwd() and os.environ['DATABASE_URL'].endswith('/d')");
   options.env = {"DATABASE_URL"};
-  const std::string out = text(options, {.arguments = JsonObject{}, .run_id = "r1", .session_id = "s1", .idempotency_key = "k1", .attempt = 3, .traceparent = "00-a-b-01"});
+  const std::string out = text(
+      options,
+      {.arguments = JsonObject{}, .run_id = "r1", .session_id = "s1", .idempotency_key = "k1", .attempt = 3, .traceparent = "00-a-b-01"});
   EXPECT_EQ(out.substr(0, out.find('\n')).find("SECRET"), std::string::npos);
   std::string names = out.substr(0, out.find('\n'));
   // CPython's locale coercion (PEP 538) adds this one itself.
@@ -290,7 +297,6 @@ TEST_F(CommandToolTest, TheKernelEnforcesTheLimits) {
   EXPECT_NE(burnt.find("SIGXCPU"), std::string::npos) << burnt;
 }
 
-
 TEST_F(CommandToolTest, CancellationStopsTheProgram) {
   CancelSource source;
   const ToolCall first{.arguments = JsonObject{}, .cancel = source.token(), .on_output = [&](std::string_view) { source.cancel(); }};
@@ -310,9 +316,12 @@ TEST_F(CommandToolTest, AProgramThatCannotStartSaysWhy) {
   std::ofstream(directory_ + "/blank") << "echo no interpreter line\n";
   for (const char* file : {"/lost", "/blank"}) std::filesystem::permissions(directory_ + file, std::filesystem::perms::owner_all);
   const std::pair<const char*, std::pair<const char*, const char*>> cases[] = {
-      {"no-such-program-xyz", {"tool.program_not_found", "install it"}}, {"./missing", {"tool.program_not_found", "create the file"}},
-      {"./plain", {"tool.not_executable", "chmod +x"}},                  {"./", {"tool.not_executable", "not an executable file"}},
-      {"./lost", {"tool.spawn_failed", "interpreter"}},                  {"./blank", {"tool.spawn_failed", "#! line"}},
+      {"no-such-program-xyz", {"tool.program_not_found", "install it"}},
+      {"./missing", {"tool.program_not_found", "create the file"}},
+      {"./plain", {"tool.not_executable", "chmod +x"}},
+      {"./", {"tool.not_executable", "not an executable file"}},
+      {"./lost", {"tool.spawn_failed", "interpreter"}},
+      {"./blank", {"tool.spawn_failed", "#! line"}},
   };
   for (const auto& [program, expected] : cases) {
     CommandToolOptions options = shell("");
@@ -372,8 +381,11 @@ TEST_F(CommandToolTest, DestroyingTheLoopKillsTheProgram) {
     asio::io_context io;
     SystemClock clock(io.get_executor());
     bool started = false;
-    ProcessRequest request{.argv = {"sh", "-c", "echo $$ > pid; echo up >&2; sleep 1000000"}, .directory = directory_, .path = "/usr/bin:/bin",
-                           .timeout = std::chrono::hours{1}, .on_stderr = [&](std::string_view) { started = true; }};
+    ProcessRequest request{.argv = {"sh", "-c", "echo $$ > pid; echo up >&2; sleep 1000000"},
+                           .directory = directory_,
+                           .path = "/usr/bin:/bin",
+                           .timeout = std::chrono::hours{1},
+                           .on_stderr = [&](std::string_view) { started = true; }};
     asio::co_spawn(io, run_process(clock, std::move(request)), [](std::exception_ptr, Result<ProcessResult>) {});
     while (!started) io.run_one();
   }

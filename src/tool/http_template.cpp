@@ -11,8 +11,8 @@ namespace {
 constexpr std::size_t kFieldsMax = 64;
 constexpr std::size_t kHeaderBytesMax = 16 * 1024;
 constexpr std::size_t kQueryBytesMax = 16 * 1024;
-constexpr std::array<std::string_view, 10> kOwnHeaders{"host",        "content-length", "transfer-encoding", "connection", "idempotency-key",
-                                                       "traceparent", "upgrade",        "expect",            "te",         "trailer"};
+constexpr std::array<std::string_view, 10> kOwnHeaders{
+    "host", "content-length", "transfer-encoding", "connection", "idempotency-key", "traceparent", "upgrade", "expect", "te", "trailer"};
 
 bool is_token(std::string_view name) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
@@ -66,12 +66,15 @@ std::expected<std::vector<std::string>, std::string> render_values(const TextTem
 }  // namespace
 
 Result<HeaderTemplate> HeaderTemplate::parse(std::string name, std::string_view value) {
-  const auto invalid = [&](std::string_view why) { return fail("tool.invalid", fmt::format("the header \"{}\" {}", name.substr(0, 100), why)); };
+  const auto invalid = [&](std::string_view why) {
+    return fail("tool.invalid", fmt::format("the header \"{}\" {}", name.substr(0, 100), why));
+  };
   if (!is_token(name)) return invalid("has a name that HTTP does not allow: use letters, digits and '-'");
   if (std::ranges::any_of(kOwnHeaders, [&](std::string_view own) { return net::equal_ignoring_case(own, name); })) {
     return invalid("is set by Mayfly: take it out");
   }
-  if (value.size() > kHeaderBytesMax || !is_field_value(value)) return invalid("has a value with a control character, or one that is too long");
+  if (value.size() > kHeaderBytesMax || !is_field_value(value))
+    return invalid("has a value with a control character, or one that is too long");
   HeaderTemplate out;
   while (!value.empty()) {
     const std::size_t open = std::min(value.find("${"), value.size());
@@ -79,7 +82,8 @@ Result<HeaderTemplate> HeaderTemplate::parse(std::string name, std::string_view 
     value.remove_prefix(open);
     if (value.empty()) break;
     const std::size_t close = value.find('}');
-    if (close == std::string_view::npos || !is_env_name(value.substr(2, close - 2))) return invalid("must name a variable like ${API_TOKEN}");
+    if (close == std::string_view::npos || !is_env_name(value.substr(2, close - 2)))
+      return invalid("must name a variable like ${API_TOKEN}");
     out.parts_.push_back({std::string(value.substr(2, close - 2)), true});
     value.remove_prefix(close + 1);
   }
@@ -96,13 +100,16 @@ Result<std::string> HeaderTemplate::render(const EnvLookup& env, Redactor& redac
     }
     auto value = env(part.text);
     if (!value) {
-      return fail("tool.missing_variable", fmt::format("the header {} wants the environment variable {}, which is not set: set it for the server",
-                                                       name_, part.text));
+      return fail(
+          "tool.missing_variable",
+          fmt::format("the header {} wants the environment variable {}, which is not set: set it for the server", name_, part.text));
     }
     while (value->ends_with('\n') || value->ends_with('\r')) value->pop_back();
     if (!is_field_value(*value) || value->size() > kHeaderBytesMax) {
-      return fail("tool.bad_variable", fmt::format("the environment variable {} cannot be a part of the header {}: it holds a line break or "
-                                                   "another control character, or is too long", part.text, name_));
+      return fail("tool.bad_variable",
+                  fmt::format("the environment variable {} cannot be a part of the header {}: it holds a line break or "
+                              "another control character, or is too long",
+                              part.text, name_));
     }
     redactor.add(*value);
     out += *value;
@@ -155,7 +162,8 @@ std::expected<std::string, std::string> HttpTemplate::url(const JsonObject& argu
     if (!values) return std::unexpected(values.error());
     for (const std::string& value : *values) {
       query += fmt::format("&{}={}", net::percent_encode(name), net::percent_encode(value));
-      if (query.size() > kQueryBytesMax) return std::unexpected(fmt::format("The arguments make a query of more than {} bytes; shorten them.", kQueryBytesMax));
+      if (query.size() > kQueryBytesMax)
+        return std::unexpected(fmt::format("The arguments make a query of more than {} bytes; shorten them.", kQueryBytesMax));
     }
   }
   if (query.empty()) return url;

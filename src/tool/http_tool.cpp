@@ -51,7 +51,8 @@ class HttpTool final : public Tool {
   bool read_only() const { return options_.effect == Effect::ReadOnly; }
   Retry unknown() const { return read_only() ? Retry::Safe : Retry::OutcomeUnknown; }
 
-  Result<net::ClientRequest> make_request(const ToolCall& call, const std::string& url, const JsonObject& arguments, Redactor& redactor) const {
+  Result<net::ClientRequest> make_request(const ToolCall& call, const std::string& url, const JsonObject& arguments,
+                                          Redactor& redactor) const {
     net::ClientRequest request{.method = options_.method,
                                .url = url,
                                .egress = options_.egress,
@@ -61,7 +62,8 @@ class HttpTool final : public Tool {
     if (!read_only() && !call.idempotency_key.empty()) request.headers.add("Idempotency-Key", call.idempotency_key);
     if (!call.traceparent.empty()) request.headers.add("traceparent", call.traceparent);
     for (const auto& [name, value] : request.headers) {
-      if (!is_safe_field(value)) return fail("tool.failed", fmt::format("tool {}: the header {} holds a control character", options_.name, name));
+      if (!is_safe_field(value))
+        return fail("tool.failed", fmt::format("tool {}: the header {} holds a control character", options_.name, name));
     }
     if (options_.body == HttpBody::Json) {
       request.body = template_.body(arguments);
@@ -112,18 +114,22 @@ class HttpTool final : public Tool {
     if (status == 429 || status >= 500) {
       std::string wait = redactor.apply(response.headers.get("Retry-After")).substr(0, 64);
       if (!wait.empty()) wait = fmt::format(" (Retry-After: {})", to_utf8_lossy(wait));
-      return fail("tool.unavailable", fmt::format("tool {}: the server answered with HTTP status {}{}: {}", options_.name, status, wait, text),
+      return fail("tool.unavailable",
+                  fmt::format("tool {}: the server answered with HTTP status {}{}: {}", options_.name, status, wait, text),
                   status == 429 || status == 503 ? Retry::Safe : unknown());
     }
     if (is_redirect(status)) return ToolOutput{redirect_text(response, redactor), true};
     if (status >= 300) return ToolOutput{fmt::format("HTTP status {}\n{}", status, text), true};
-    return fail("tool.failed", fmt::format("tool {}: the server answered with the unusual HTTP status {}", options_.name, status), unknown());
+    return fail("tool.failed", fmt::format("tool {}: the server answered with the unusual HTTP status {}", options_.name, status),
+                unknown());
   }
 
   std::string redirect_text(const net::ClientResponse& response, const Redactor& redactor) const {
     const std::string location = to_utf8_lossy(redactor.apply(response.headers.get("Location")).substr(0, 500));
-    return fmt::format("HTTP status {}: the server redirects to \"{}\", which is not followed: only GET follows redirects, up to {}, to http(s) "
-                       "addresses and never from https to http.", response.status, location, kRedirectsMax);
+    return fmt::format(
+        "HTTP status {}: the server redirects to \"{}\", which is not followed: only GET follows redirects, up to {}, to http(s) "
+        "addresses and never from https to http.",
+        response.status, location, kRedirectsMax);
   }
 
   std::string body_text(net::ClientResponse& response, const Redactor& redactor, std::size_t bytes_max) const {

@@ -21,10 +21,10 @@ enum class HttpBody {
 struct HttpToolOptions {
   std::string name;
   std::string description;
-  Json parameters;       ///< JSON Schema of an object; must declare every placeholder where it lists `properties`
+  Json parameters;  ///< JSON Schema of an object; must declare every placeholder where it lists `properties`
   Effect effect = Effect::AtMostOnce;
   std::string method = "GET";
-  std::string url;       ///< see `UrlTemplate`: "https://api.example.com/users/{id}?lang={lang}"
+  std::string url;  ///< see `UrlTemplate`: "https://api.example.com/users/{id}?lang={lang}"
   /// Values may hold ${NAME} of the environment, read at each call.
   std::vector<std::pair<std::string, std::string>> headers;
   /// Appended to the URL. Values may hold {parameter}. One that is exactly a placeholder is left out when its argument is missing,

@@ -11,14 +11,17 @@ namespace mayfly {
 namespace {
 
 template <class T>
-Task<> keep(Task<T> task, std::optional<T>* out) { *out = co_await std::move(task); }
+Task<> keep(Task<T> task, std::optional<T>* out) {
+  *out = co_await std::move(task);
+}
 
 /// Answers what it was told to, in order, and keeps what it was asked.
 class FakeHttpClient final : public net::HttpClient {
  public:
   Task<Result<net::ClientResponse>> send(net::ClientRequest request) override {
     requests.push_back(std::move(request));
-    if (answers.empty()) co_return net::ClientResponse{.status = 200, .headers = {{"Content-Type", "application/json"}}, .body = R"({"ok":true})"};
+    if (answers.empty())
+      co_return net::ClientResponse{.status = 200, .headers = {{"Content-Type", "application/json"}}, .body = R"({"ok":true})"};
     auto answer = std::move(answers.front());
     answers.erase(answers.begin());
     co_return answer;
@@ -43,7 +46,9 @@ class HttpToolTest : public testing::Test {
     io_.restart();
     return *out;
   }
-  Result<ToolOutput> call(HttpToolOptions options, JsonObject arguments = {}) { return call(std::move(options), ToolCall{.arguments = std::move(arguments)}); }
+  Result<ToolOutput> call(HttpToolOptions options, JsonObject arguments = {}) {
+    return call(std::move(options), ToolCall{.arguments = std::move(arguments)});
+  }
   /// The address that the client was asked for, or "refused: …" as the model sees it.
   std::string address(HttpToolOptions options, JsonObject arguments) {
     client_.requests.clear();
@@ -83,7 +88,8 @@ TEST_F(HttpToolTest, FillsItsTemplate) {
 
 TEST_F(HttpToolTest, BuildsItsQuery) {
   const HttpToolOptions options{.url = "https://api.test/s", .query = {{"q", "{q}"}, {"tag", "{tags}"}, {"v", "2"}, {"sort", "{by}:desc"}}};
-  EXPECT_EQ(address(options, {{"q", "a b"}, {"tags", {"x", "y/z"}}, {"by", "age"}}), "https://api.test/s?q=a%20b&tag=x&tag=y%2Fz&v=2&sort=age%3Adesc");
+  EXPECT_EQ(address(options, {{"q", "a b"}, {"tags", {"x", "y/z"}}, {"by", "age"}}),
+            "https://api.test/s?q=a%20b&tag=x&tag=y%2Fz&v=2&sort=age%3Adesc");
   EXPECT_EQ(address(options, {{"by", "age"}}), "https://api.test/s?v=2&sort=age%3Adesc");
   EXPECT_TRUE(address(options, {}).starts_with("refused: The argument \"by\" is missing"));
   EXPECT_EQ(address({.url = "https://api.test/s?a=1", .query = {{"b", "{b}"}}}, {{"b", "2"}}), "https://api.test/s?a=1&b=2");
@@ -93,15 +99,25 @@ TEST_F(HttpToolTest, BuildsItsQuery) {
 TEST_F(HttpToolTest, NoArgumentLeavesItsPlace) {
   const HttpToolOptions options{.url = "https://api.test/users/{id}/mail"};
   const std::pair<const char*, const char*> encoded[] = {
-      {"@evil.test", "%40evil.test"},  {"//evil.test", "%2F%2Fevil.test"}, {"a:b", "a%3Ab"},           {"a?x=1", "a%3Fx%3D1"},
-      {"a#frag", "a%23frag"},          {"a\\b", "a%5Cb"},                  {"a\r\nHost: evil", "a%0D%0AHost%3A%20evil"},
-      {"a/b", "a%2Fb"},                {"...", "..."},                     {"${TOKEN}", "%24%7BTOKEN%7D"},
-      {"{id}", "%7Bid%7D"},            {"100%", "100%25"},                 {"a%2fb", "a%252fb"},
+      {"@evil.test", "%40evil.test"},
+      {"//evil.test", "%2F%2Fevil.test"},
+      {"a:b", "a%3Ab"},
+      {"a?x=1", "a%3Fx%3D1"},
+      {"a#frag", "a%23frag"},
+      {"a\\b", "a%5Cb"},
+      {"a\r\nHost: evil", "a%0D%0AHost%3A%20evil"},
+      {"a/b", "a%2Fb"},
+      {"...", "..."},
+      {"${TOKEN}", "%24%7BTOKEN%7D"},
+      {"{id}", "%7Bid%7D"},
+      {"100%", "100%25"},
+      {"a%2fb", "a%252fb"},
   };
   for (const auto& [value, expected] : encoded) {
     EXPECT_EQ(address(options, {{"id", value}}), std::string("https://api.test/users/") + expected + "/mail") << value;
   }
-  for (const char* value : {"", ".", "..", "../admin", "a/../../admin", "..\\admin", "a/..", "%2e%2e", "%2e%2e%2fadmin", "%252e%252e", "x/./y"}) {
+  for (const char* value :
+       {"", ".", "..", "../admin", "a/../../admin", "..\\admin", "a/..", "%2e%2e", "%2e%2e%2fadmin", "%252e%252e", "x/./y"}) {
     EXPECT_TRUE(address(options, {{"id", value}}).starts_with("refused: The argument \"id\"")) << value;
   }
   EXPECT_TRUE(address(options, {{"id", std::string_view("a\0b", 3)}}).starts_with("refused: "));
@@ -153,7 +169,10 @@ TEST_F(HttpToolTest, SendsHeadersBodyAndKey) {
                                 .body = HttpBody::Json,
                                 .allow_hosts = {"10.0.0.7"},
                                 .timeout = Millis{5'000}};
-  const auto out = call(options, {.arguments = JsonObject{{"id", 7}, {"name", "Ada"}, {"tags", {1, 2}}}, .idempotency_key = "run1/3", .timeout = Millis{9'000}, .traceparent = "00-1-2-01"});
+  const auto out = call(options, {.arguments = JsonObject{{"id", 7}, {"name", "Ada"}, {"tags", {1, 2}}},
+                                  .idempotency_key = "run1/3",
+                                  .timeout = Millis{9'000},
+                                  .traceparent = "00-1-2-01"});
   ASSERT_TRUE(out);
   EXPECT_EQ(out->text, R"({"ok":true})");
   EXPECT_FALSE(out->is_error);
@@ -208,8 +227,9 @@ TEST_F(HttpToolTest, StatusDecidesWhatTheModelAndTheEngineSee) {
     Effect effect;
     Retry expected;
   } cases[] = {
-      {429, Effect::AtMostOnce, Retry::Safe},     {503, Effect::AtMostOnce, Retry::Safe},           {500, Effect::AtMostOnce, Retry::OutcomeUnknown},
-      {502, Effect::AtLeastOnce, Retry::OutcomeUnknown}, {504, Effect::Idempotent, Retry::OutcomeUnknown}, {500, Effect::ReadOnly, Retry::Safe},
+      {429, Effect::AtMostOnce, Retry::Safe},           {503, Effect::AtMostOnce, Retry::Safe},
+      {500, Effect::AtMostOnce, Retry::OutcomeUnknown}, {502, Effect::AtLeastOnce, Retry::OutcomeUnknown},
+      {504, Effect::Idempotent, Retry::OutcomeUnknown}, {500, Effect::ReadOnly, Retry::Safe},
   };
   for (const auto& c : cases) {
     const auto out = answer(c.effect, {.status = c.status, .headers = {{"Retry-After", "30"}}, .body = "busy"});
@@ -227,7 +247,8 @@ TEST_F(HttpToolTest, BodiesBecomeTexts) {
   EXPECT_EQ(cut->text.find("\n[Mayfly: cut here; the first 65536 of 100000 bytes are shown]"), 65536u);
   const auto image = answer(Effect::ReadOnly, {.status = 200, .headers = {{"content-type", "image/png"}}, .body = "\x89PNG\xff"});
   EXPECT_EQ(image->text, "(HTTP status 200, 5 bytes of type image/png: not a text, so it is not shown)");
-  const auto latin = answer(Effect::ReadOnly, {.status = 200, .headers = {{"Content-Type", "Text/Plain; charset=latin1"}}, .body = "caf\xe9"});
+  const auto latin =
+      answer(Effect::ReadOnly, {.status = 200, .headers = {{"Content-Type", "Text/Plain; charset=latin1"}}, .body = "caf\xe9"});
   EXPECT_TRUE(latin->text.starts_with("caf\xEF\xBF\xBD\n[Mayfly: bytes that are not UTF-8")) << latin->text;
 }
 
@@ -288,7 +309,9 @@ net::ClientResponse redirect(std::string location, int status = 302) {
 
 TEST_F(HttpToolTest, FollowsRedirectsOfAGetWithoutCarryingSecretsElsewhere) {
   variables_["TOKEN"] = "sk-live-123456";
-  HttpToolOptions options{.url = "https://api.test/a/b?x=1", .headers = {{"Authorization", "Bearer ${TOKEN}"}, {"X-Key", "${TOKEN}"}}, .egress = {.only_hosts = {"api.test"}}};
+  HttpToolOptions options{.url = "https://api.test/a/b?x=1",
+                          .headers = {{"Authorization", "Bearer ${TOKEN}"}, {"X-Key", "${TOKEN}"}},
+                          .egress = {.only_hosts = {"api.test"}}};
   client_.answers = {redirect("/c"), redirect("https://other.test/d", 307), redirect("https://api.test/e")};
   ASSERT_TRUE(call(options));
   ASSERT_EQ(client_.requests.size(), 4u);
@@ -322,11 +345,16 @@ TEST(ResolveLocation, FollowsTheReferenceRules) {
   const struct {
     const char *base, *location, *expected;
   } cases[] = {
-      {"https://a.test/b/c?d", "e", "https://a.test/b/e"},       {"https://a.test/b/c?d", "/e?f", "https://a.test/e?f"},
-      {"https://a.test/b/c?d", "?x", "https://a.test/b/c?x"},    {"https://a.test/b/c", "//h.test/p", "https://h.test/p"},
-      {"https://a.test", "e#frag", "https://a.test/e"},          {"https://a.test/x", "HTTP://h.test", "HTTP://h.test"},
-      {"https://a.test/x", "javascript:alert(1)", ""},           {"https://a.test/x", "//u@h.test/", ""},
-      {"https://a.test/x", "/\\h.test", ""},                     {"https://a.test/x", "/a b", ""},
+      {"https://a.test/b/c?d", "e", "https://a.test/b/e"},
+      {"https://a.test/b/c?d", "/e?f", "https://a.test/e?f"},
+      {"https://a.test/b/c?d", "?x", "https://a.test/b/c?x"},
+      {"https://a.test/b/c", "//h.test/p", "https://h.test/p"},
+      {"https://a.test", "e#frag", "https://a.test/e"},
+      {"https://a.test/x", "HTTP://h.test", "HTTP://h.test"},
+      {"https://a.test/x", "javascript:alert(1)", ""},
+      {"https://a.test/x", "//u@h.test/", ""},
+      {"https://a.test/x", "/\\h.test", ""},
+      {"https://a.test/x", "/a b", ""},
       {"https://a.test/x", "///", ""},
   };
   for (const auto& c : cases) EXPECT_EQ(resolve_location(c.base, c.location), c.expected) << c.location;

@@ -260,9 +260,10 @@ Result<void> check(const ProcessRequest& request) {
   if (request.input.size() > kInputBytesMax) {
     return invalid(fmt::format("the arguments are larger than {} bytes: pass a reference to the data instead", kInputBytesMax));
   }
-  struct stat status {};
+  struct stat status{};
   if (!request.directory.starts_with('/') || ::stat(request.directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
-    return fail("tool.bad_directory", fmt::format("the directory {} of the command does not exist: create it or deploy again", request.directory));
+    return fail("tool.bad_directory",
+                fmt::format("the directory {} of the command does not exist: create it or deploy again", request.directory));
   }
   return {};
 }

@@ -25,15 +25,15 @@ struct ProcessRequest {
   std::size_t stdout_bytes_max = 1024 * 1024;
   std::size_t stderr_bytes_kept = 4096;  ///< the last ones; the rest is read and dropped
   Millis timeout{60'000};
-  Millis grace{2'000};                   ///< from SIGTERM to SIGKILL
+  Millis grace{2'000};  ///< from SIGTERM to SIGKILL
   CancelToken cancel;
   std::function<void(std::string_view)> on_stderr;  ///< bytes as they come; may be empty
 };
 
 struct ProcessResult {
   enum class End {
-    Exited,         ///< `exit_code` says how
-    Signalled,      ///< by `signal`, not by us
+    Exited,     ///< `exit_code` says how
+    Signalled,  ///< by `signal`, not by us
     TimedOut,
     Cancelled,
     TooMuchOutput,  ///< on standard output
@@ -42,9 +42,9 @@ struct ProcessResult {
   End end = End::Lost;
   int exit_code = 0;
   int signal = 0;
-  std::string output;         ///< at most stdout_bytes_max
+  std::string output;  ///< at most stdout_bytes_max
   std::string stderr_tail;
-  bool stderr_cut = false;    ///< there was more before `stderr_tail`
+  bool stderr_cut = false;  ///< there was more before `stderr_tail`
 };
 
 /// Runs one program to its end, on the loop and without a thread. At a timeout or a cancellation its process group gets SIGTERM,

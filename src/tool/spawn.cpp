@@ -116,7 +116,7 @@ std::unexpected<Error> spawn_error(const std::string& path, const char* step, in
 enum class Kind { Missing, Executable, Other };
 
 Kind kind_of(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return Kind::Missing;
   return S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0 ? Kind::Executable : Kind::Other;
 }

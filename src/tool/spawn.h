@@ -21,19 +21,19 @@ struct KernelLimits {
 };
 
 struct SpawnRequest {
-  std::string path;               ///< of the executable, see `find_program`
+  std::string path;  ///< of the executable, see `find_program`
   std::vector<std::string> argv;
   std::vector<std::string> environment;  ///< "NAME=value", complete
   std::string directory;
   KernelLimits limits;
-  int stdin_fd = -1;              ///< these three stay the caller's and are at least 3
+  int stdin_fd = -1;  ///< these three stay the caller's and are at least 3
   int stdout_fd = -1;
   int stderr_fd = -1;
 };
 
 struct Spawned {
-  pid_t pid = -1;    ///< leader of a session and process group of its own
-  int pidfd = -1;    ///< owned by the caller, close-on-exec
+  pid_t pid = -1;  ///< leader of a session and process group of its own
+  int pidfd = -1;  ///< owned by the caller, close-on-exec
 };
 
 /// Where `program` is: a name is looked up in `path_variable` ("a:b"), anything with a '/' is relative to `directory`.

@@ -106,13 +106,16 @@ std::expected<std::optional<std::string>, std::string> scalar_text(const Json* v
 }
 
 Result<UrlTemplate> UrlTemplate::parse(std::string_view url) {
-  const auto invalid = [&](std::string_view why) { return fail("tool.invalid", fmt::format("the URL \"{}\" {}", url.substr(0, 200), why)); };
+  const auto invalid = [&](std::string_view why) {
+    return fail("tool.invalid", fmt::format("the URL \"{}\" {}", url.substr(0, 200), why));
+  };
   if (url.size() > kTemplateBytesMax) return invalid(fmt::format("is longer than {} bytes", kTemplateBytesMax));
   if (has_space_or_control(url)) return invalid("holds a space or a control character: percent-encode it");
   if (url.find('#') != std::string_view::npos) return invalid("has a fragment: take out the # and what follows");
   const auto parts = split(url);
   if (!parts) return invalid("must be http://HOST/… or https://HOST/…, without user name and password");
-  if (parts->authority.find_first_of("{}") != std::string_view::npos) return invalid("has a placeholder in its host: only path and query may have some");
+  if (parts->authority.find_first_of("{}") != std::string_view::npos)
+    return invalid("has a placeholder in its host: only path and query may have some");
   UrlTemplate out;
   out.origin_ = fmt::format("{}://{}", parts->scheme, parts->authority);
   const std::size_t question = parts->rest.find('?');
@@ -144,8 +147,10 @@ std::expected<std::string, std::string> UrlTemplate::render_path(const JsonObjec
     }
     auto value = scalar_text(get(arguments, part.text), part.text);
     if (!value) return std::unexpected(value.error());
-    if (!*value || (*value)->empty()) return std::unexpected(fmt::format("The argument \"{}\" is part of the address and must not be empty.", part.text));
-    if ((*value)->find('\0') != std::string::npos) return std::unexpected(fmt::format("The argument \"{}\" must not hold a NUL character.", part.text));
+    if (!*value || (*value)->empty())
+      return std::unexpected(fmt::format("The argument \"{}\" is part of the address and must not be empty.", part.text));
+    if ((*value)->find('\0') != std::string::npos)
+      return std::unexpected(fmt::format("The argument \"{}\" must not hold a NUL character.", part.text));
     if (climbs(**value) || climbs(*decode_fully(**value))) {
       return std::unexpected(fmt::format("The argument \"{}\" must not hold a \".\" or \"..\" path segment.", part.text));
     }
@@ -158,7 +163,8 @@ std::expected<std::string, std::string> UrlTemplate::render_path(const JsonObjec
   for (std::string_view rest = plain; !rest.empty();) {
     rest.remove_prefix(1);
     const std::string_view segment = rest.substr(0, rest.find('/'));
-    if (is_dots(segment) && !path_.parameters().empty()) return std::unexpected("The arguments together make a \".\" or \"..\" path segment; change them.");
+    if (is_dots(segment) && !path_.parameters().empty())
+      return std::unexpected("The arguments together make a \".\" or \"..\" path segment; change them.");
     rest.remove_prefix(segment.size());
   }
   return encoded;
@@ -179,7 +185,8 @@ std::expected<std::string, std::string> UrlTemplate::render(const JsonObject& ar
     if (!*value) return std::unexpected(fmt::format("The argument \"{}\" is missing; the address needs it.", part.text));
     url += net::percent_encode(**value);
   }
-  if (url.size() > kUrlBytesMax) return std::unexpected(fmt::format("The arguments make an address of more than {} bytes; shorten them.", kUrlBytesMax));
+  if (url.size() > kUrlBytesMax)
+    return std::unexpected(fmt::format("The arguments make an address of more than {} bytes; shorten them.", kUrlBytesMax));
   return url;
 }
 

@@ -15,7 +15,7 @@ namespace mayfly {
 class TextTemplate {
  public:
   struct Part {
-    std::string text;       ///< literal, or the parameter's name
+    std::string text;  ///< literal, or the parameter's name
     bool is_parameter = false;
   };
   /// Error: `tool.invalid` (an unbalanced brace or a bad name).
