@@ -91,6 +91,8 @@ class Builder final : public YAML::EventHandler {
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& text) override {
     const auto at = to_position(mark);
+    // yaml-cpp turns the escapes \N and \_ into single bytes.
+    if (!is_utf8(text)) throw Refusal{at, "an escape in this text does not give UTF-8; write it as \\u0085 or \\u00a0"};
     if (wants_key()) {
       if (anchor != YAML::NullAnchor) remember(anchor, Json(text));
       take_key(text, at);

@@ -74,6 +74,7 @@ TEST(Yaml, RefusesWhatCannotBeMeant) {
       {"a: [1, 2\n", "f.yaml:2:1: end of sequence flow not found"},
       {"a: 'x\n", "f.yaml:2:2: illegal EOF in scalar"},
       {"a: \"x\n\n", "f.yaml:3:2: illegal EOF in scalar"},
+      {"a: \"x\\N\"\n", "f.yaml:1:4: an escape in this text"},
       {"a: *nobody\n", "f.yaml:1:4: the referenced anchor is not defined"},
       {"a: \"\xff\"\n", "f.yaml:1:1: the document is not UTF-8"},
       {std::string("a: 1\nb: \x04\n"), "f.yaml:2:4: the control character 0x04"},
