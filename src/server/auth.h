@@ -1,0 +1,90 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/http.h"
+#include "runtime/clock.h"
+#include "store/store.h"
+
+namespace mayfly {
+
+/// What a key may do. `Admin` includes all others and the handling of keys.
+enum class Scope : unsigned { Read = 1, Invoke = 2, Answer = 4, Deploy = 8, Gateway = 16, Admin = 32 };
+std::string_view to_string(Scope scope);
+std::optional<Scope> scope_from_string(std::string_view text);
+
+class Scopes {
+ public:
+  constexpr Scopes() = default;
+  constexpr Scopes(std::initializer_list<Scope> scopes) {
+    for (const Scope scope : scopes) add(scope);
+  }
+  constexpr void add(Scope scope) { bits_ |= static_cast<unsigned>(scope); }
+  constexpr bool has(Scope scope) const { return (bits_ & static_cast<unsigned>(scope)) != 0; }
+  constexpr bool intersects(Scopes other) const { return (bits_ & other.bits_) != 0; }
+  constexpr bool empty() const { return bits_ == 0; }
+  std::vector<std::string_view> names() const;
+  bool operator==(const Scopes&) const = default;
+
+ private:
+  unsigned bits_ = 0;
+};
+
+struct ApiKey {
+  std::string id;                     ///< 8 hexadecimal digits
+  std::string name;
+  Scopes scopes;
+  TimePoint created{};
+  std::optional<TimePoint> expires;
+  std::optional<TimePoint> last_used; ///< to the hour
+};
+
+/// Who calls.
+struct Principal {
+  std::string key_id;                 ///< empty on public routes
+  std::string name;
+  Scopes scopes;
+};
+
+/// The API keys: rows `meta/key/ID` with the SHA-256 of the secret, never the secret. All of them are in memory.
+/// A key's text is `mf_<8 hexadecimal digits>_<43 characters base64url>`.
+class KeyRing {
+ public:
+  KeyRing(Store& store, Clock& clock) : store_(store), clock_(clock) {}
+
+  Task<Result<void>> load();
+  bool has_admin() const;
+  std::vector<ApiKey> list() const;   ///< by creation
+
+  struct Created {
+    ApiKey key;
+    std::string text;                 ///< shown once
+  };
+  /// Errors: `key.invalid` and those of the store.
+  Task<Result<Created>> create(std::string name, Scopes scopes, std::optional<TimePoint> expires);
+  /// Errors: `key.not_found`, `key.last_admin`.
+  Task<Result<void>> revoke(std::string id);
+
+  /// Reads `Authorization: Bearer KEY` or `x-api-key: KEY`. Errors: `auth.missing`, `auth.invalid`, `auth.expired`.
+  Result<Principal> authenticate(const net::Headers& headers) const;
+  /// True when the hour of the last use changed and `store_use` should be called.
+  bool note_use(const std::string& id);
+  Task<> store_use(std::string id);
+
+ private:
+  struct Entry {
+    ApiKey key;
+    std::string secret_hash;
+  };
+  Task<Result<void>> write(Entry entry, bool is_new);
+
+  Store& store_;
+  Clock& clock_;
+  std::map<std::string, Entry, std::less<>> keys_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "llm/gateway.h"
+
+namespace mayfly {
+
+/// The value of an environment variable, or nothing. Tests give their own.
+using Environment = std::function<std::optional<std::string>(std::string_view name)>;
+Environment process_environment();
+
+/// A provider without its key: what is stored, shown and sent. The key is read from the variable `api_key_env`.
+struct ProviderSetting {
+  llm::ProviderConfig config;       ///< `api_key` stays empty here
+  std::string api_key_env;          ///< name of the environment variable, or empty
+};
+
+/// Everything that an operator decides about one server.
+struct ServerConfig {
+  std::string data_dir = ".mayfly";
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 7400;        ///< 0: any free port
+  std::string project;              ///< a mayfly.yaml or its folder, deployed at the start; empty: none
+  Millis shutdown_grace{10'000};    ///< for running requests and steps
+  std::size_t body_bytes_max = 8 * 1024 * 1024;
+  std::size_t header_bytes_max = 32 * 1024;
+  std::size_t connections_max = 8'000;
+  std::vector<std::string> allowed_hosts;  ///< Host names besides localhost that a server on a loopback address answers to
+
+  std::string otlp_endpoint;        ///< "http://127.0.0.1:4318"; empty: no traces are exported
+  std::vector<std::pair<std::string, std::string>> otlp_headers;
+  std::string service_name = "mayfly";
+  bool open_metrics = false;        ///< /metrics without a key for callers on this machine
+  std::string price_file;           ///< JSON as in llm/prices.h, in front of the built-in table
+  std::vector<ProviderSetting> providers;  ///< of this process; a deployed provider of the same name wins
+  Environment environment = process_environment();
+
+  bool is_loopback() const;
+};
+
+/// The defaults with what the environment says: ANTHROPIC_API_KEY makes the provider "anthropic"; OPENAI_API_KEY makes "openai" and
+/// "openai-responses" (both honour OPENAI_BASE_URL); OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME.
+ServerConfig config_from_environment(Environment environment = process_environment());
+
+}  // namespace mayfly
