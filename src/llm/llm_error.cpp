@@ -66,6 +66,7 @@ Kind classify(int status, const ProviderFailure& failure) {
   if (status == 413 || contains_any(name, {"request_too_large"})) return kContext;
   if (status == 408 || status == 504 || status == 524 || contains_any(name, {"timeout"})) return kTimeout;
   if (status == 409 || status >= 500 || contains_any(name, {"server_error", "api_error"})) return kServer;
+  if (status == 0 && !contains_any(name, {"invalid"})) return kServer;
   return kInvalid;
 }
 
@@ -131,12 +132,13 @@ ProviderFailure parse_failure(std::string_view body) {
     out.message = clipped(body);
     return out;
   }
-  const JsonObject* error = get_object(*object, "error");
-  const JsonObject& source = error ? *error : *object;
-  out.type = get_string(source, "type");
-  out.code = get_string(source, "code");
-  out.message = get_string(source, "message", error ? "" : get_string(*object, "error"));
-  return out;
+  return parse_failure(*object);
+}
+
+ProviderFailure parse_failure(const JsonObject& body) {
+  const JsonObject* error = get_object(body, "error");
+  const JsonObject& source = error ? *error : body;
+  return {get_string(source, "type"), get_string(source, "code"), get_string(source, "message", error ? "" : get_string(body, "error"))};
 }
 
 std::optional<Millis> retry_after_from(const net::Headers& headers, TimePoint now) {
@@ -162,10 +164,10 @@ LlmError error_from_http(const std::string& provider, int status, const net::Hea
                     may_wait ? retry_after_from(headers, now) : std::nullopt);
 }
 
-LlmError error_from_stream(const std::string& provider, const ProviderFailure& failure) {
+LlmError error_from_stream(const std::string& provider, const ProviderFailure& failure, bool answer_began) {
   const Kind kind = classify(0, failure);
   return make_error(std::string(kind.code), describe(provider, "reported an error inside its stream", kind, failure),
-                    kind.retry == Retry::Never ? Retry::Never : Retry::OutcomeUnknown);
+                    kind.retry == Retry::Never || !answer_began ? kind.retry : Retry::OutcomeUnknown);
 }
 
 LlmError error_from_transport(const std::string& provider, const Error& error, bool answer_began) {

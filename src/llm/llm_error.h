@@ -22,12 +22,14 @@ struct ProviderFailure {
 
 /// Reads {"error": {"type", "code", "message"}}, {"error": "text"} and {"message": "text"}; anything else gives its first bytes.
 ProviderFailure parse_failure(std::string_view body);
+ProviderFailure parse_failure(const JsonObject& body);
 
 /// A whole HTTP answer with an error status. `now` turns dates into waits. Retry is Safe where the provider refused before working.
 LlmError error_from_http(const std::string& provider, int status, const net::Headers& headers, std::string_view body, TimePoint now);
 
-/// The same for a failure reported inside a stream: tokens may have been billed, so Retry is OutcomeUnknown unless it is Never.
-LlmError error_from_stream(const std::string& provider, const ProviderFailure& failure);
+/// The same for a failure reported inside a stream. Once the answer began tokens may have been billed, so Retry is then
+/// OutcomeUnknown unless it is Never.
+LlmError error_from_stream(const std::string& provider, const ProviderFailure& failure, bool answer_began);
 
 /// A failure of the HTTP client. `answer_began`: bytes of the answer had arrived.
 LlmError error_from_transport(const std::string& provider, const Error& error, bool answer_began);
