@@ -88,6 +88,7 @@ bool holds(const std::string& path, const std::string& bytes) {
 Result<void> BlobFiles::open() {
   std::error_code ignored;
   directory_ = std::filesystem::absolute(directory_, ignored).string();
+  while (directory_.size() > 1 && directory_.ends_with('/')) directory_.pop_back();
   std::filesystem::create_directories(std::filesystem::path(directory_).parent_path(), ignored);
   if (auto ok = make_directory(directory_); !ok) return ok;
   std::filesystem::remove_all(directory_ + "/tmp", ignored);

@@ -25,10 +25,10 @@ class JobQueue {
 
   void push(std::unique_ptr<CommitJob> job) {
     CommitJob* raw = job.release();
-    raw->next = head_.load(std::memory_order_relaxed);
-    while (!head_.compare_exchange_weak(raw->next, raw, std::memory_order_release, std::memory_order_relaxed)) {
-    }
-    if (raw->next == nullptr) wake();
+    CommitJob* before = head_.load(std::memory_order_relaxed);
+    do raw->next = before;
+    while (!head_.compare_exchange_weak(before, raw, std::memory_order_release, std::memory_order_relaxed));
+    if (!before) wake();
   }
   void stop() {
     stopping_.store(true);
@@ -215,7 +215,7 @@ void SqliteStore::write_until_stopped() {
       }
       writer_.commit(group);
       post_finished(std::move(group));
-      writer_.checkpoint_if_due();
+      writer_.tidy();
     }
   }
 }
@@ -241,6 +241,7 @@ Task<> SqliteStore::close() {
 }  // namespace
 
 Result<std::unique_ptr<Store>> open_sqlite_store(Executor executor, SqliteStoreOptions options) {
+  while (options.directory.size() > 1 && options.directory.ends_with('/')) options.directory.pop_back();
   auto lock = lock_directory(options.directory);
   if (!lock) return fail(lock.error());
   auto store = std::make_unique<SqliteStore>(executor, std::move(options), std::move(*lock));

@@ -72,6 +72,22 @@ TEST_F(SqliteStoreTest, FilesAreForTheOwnerOnly) {
   EXPECT_TRUE(store->exclusive());
 }
 
+TEST_F(SqliteStoreTest, UnusableDirectoryIsAnErrorThatNamesIt) {
+  std::ofstream(directory) << "a file";
+  const auto opened = open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, "store.io");
+  EXPECT_NE(opened.error().message.find(directory), std::string::npos);
+}
+
+TEST_F(SqliteStoreTest, TrailingSlashMakesNoDifference) {
+  directory += "/";
+  ASSERT_TRUE(open());
+  struct stat status {};
+  ASSERT_EQ(::stat(directory.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0700u);
+}
+
 TEST_F(SqliteStoreTest, SecondOwnerIsRefusedUntilTheFirstEnds) {
   ASSERT_TRUE(open());
   const auto second = open_sqlite_store(io.get_executor(), {.directory = directory});

@@ -1,5 +1,10 @@
 #include "store/sqlite_writer.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
 #include "store/sqlite_schema.h"
 
 namespace mayfly {
@@ -8,6 +13,9 @@ namespace {
 constexpr std::size_t kRememberedKeysMax = 65'536;
 /// Versions are taken in blocks, so that a commit need not store the last one; a restart skips the rest of the block.
 constexpr Version kVersionBlock = 1'000'000;
+constexpr std::int64_t kLogBytesPerPage = 4096 + 24;  // the format of SQLite's log: a frame has a header of 24 bytes
+constexpr std::int64_t kLogBytesAhead = 1024 * 1024;
+constexpr std::size_t kLogChunkBytes = 4 * 1024 * 1024;
 
 bool holds(const Precondition& precondition, Version version) {
   switch (precondition.kind) {
@@ -52,6 +60,8 @@ Result<void> SqliteWriter::open() {
   sqlite3_wal_hook(
       db_.get(), [](void* pages, sqlite3*, const char*, int count) { return *static_cast<int*>(pages) = count, SQLITE_OK; }, &wal_pages_);
   checkpoint_at_ = options_.checkpoint_pages;
+  log_bytes_ = 0;
+  extend_log();
   return {};
 }
 
@@ -157,14 +167,35 @@ void SqliteWriter::remember(const std::string& key, Version version) {
   if (const auto known = versions_.find(key); known != versions_.end()) known->second = version;
 }
 
-void SqliteWriter::checkpoint_if_due() {
-  if (!db_ || wal_pages_ < checkpoint_at_) return;
+void SqliteWriter::tidy() {
+  if (!db_) return;
+  if (wal_pages_ >= checkpoint_at_) checkpoint();
+  if (wal_pages_ * kLogBytesPerPage + kLogBytesAhead > log_bytes_) extend_log();
+}
+
+void SqliteWriter::checkpoint() {
   int pages = 0, copied = 0;
   sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &pages, &copied);
   // A reader or a full disk can hold it up: try again only after more pages. The log stays the truth meanwhile.
   const bool complete = pages >= 0 && copied == pages;
   checkpoint_at_ = complete ? options_.checkpoint_pages : wal_pages_ + options_.checkpoint_pages / 4;
   if (complete) wal_pages_ = 0;
+}
+
+void SqliteWriter::extend_log() {
+  // SQLite takes no lock on this file, and only this thread writes it, always before its end.
+  const int file = ::open((database_file(options_) + "-wal").c_str(), O_WRONLY | O_CLOEXEC);
+  if (file < 0) return;
+  const std::int64_t size = ::lseek(file, 0, SEEK_END);
+  const std::int64_t wanted = wal_pages_ * kLogBytesPerPage + kLogBytesAhead;
+  log_bytes_ = std::max(size, wanted);
+  if (size >= 0 && size < wanted) {
+    const std::string zeros(kLogChunkBytes, '\0');
+    // Without space it stays short until the log has grown further; a commit that needs the space says so.
+    if (const auto written = ::pwrite(file, zeros.data(), zeros.size(), size); written > 0 && ::fdatasync(file) == 0)
+      log_bytes_ = std::max(size + written, wanted);
+  }
+  ::close(file);
 }
 
 }  // namespace mayfly

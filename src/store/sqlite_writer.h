@@ -31,8 +31,9 @@ class SqliteWriter {
   Result<void> open();
   /// Fills in every job's outcome. After a failure the connection is sound again, or re-opened by the next call.
   void commit(CommitGroup& group);
-  /// Copies the write-ahead log into the database file when it has grown enough; for when nobody waits.
-  void checkpoint_if_due();
+  /// Work for when nobody waits: copies the write-ahead log into the database file when it has grown enough, and keeps
+  /// zeros ready behind its end, because a sync is much cheaper when it does not have to record a longer file.
+  void tidy();
   void close();
 
  private:
@@ -44,6 +45,8 @@ class SqliteWriter {
   int put(const Put& put);
   int remove(const std::string& key);
   void remember(const std::string& key, Version version);
+  void checkpoint();
+  void extend_log();
   void roll_back(const Error& error);
 
   SqliteStoreOptions options_;
@@ -55,6 +58,7 @@ class SqliteWriter {
   Version version_ceiling_ = 0;  ///< stored: versions up to here may have been given out
   int wal_pages_ = 0;
   int checkpoint_at_ = 0;
+  std::int64_t log_bytes_ = 0;  ///< size of the write-ahead log's file, as far as `extend_log` knows
 };
 
 }  // namespace mayfly

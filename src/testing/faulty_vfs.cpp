@@ -15,7 +15,7 @@ constexpr const char* kName = "mayfly-faulty";
 FileFaults* active_faults = nullptr;
 
 /// SQLite allocates `szOsFile` bytes for it; the system's own file object follows behind.
-struct alignas(16) FaultyFile {
+struct alignas(8) FaultyFile {
   sqlite3_file base;
   bool is_database;
   sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
