@@ -13,8 +13,11 @@ constexpr long kIdleConnectionsMax = 512;
 
 struct CurlLoop::Watch {
   Watch(Executor executor, curl_socket_t the_socket) : socket(the_socket), descriptor(executor, the_socket) {}
-  /// The descriptor belongs to libcurl.
-  ~Watch() { descriptor.release(); }
+  ~Watch() { let_go(); }
+  /// The descriptor belongs to libcurl, which may give its number to the next connection at once.
+  void let_go() {
+    if (descriptor.is_open()) descriptor.release();
+  }
   curl_socket_t socket;
   Descriptor descriptor;
   int wanted = 0;
@@ -65,7 +68,10 @@ int CurlLoop::on_timer(CURLM*, long timeout_ms, void* self) {
 int CurlLoop::on_socket(CURL*, curl_socket_t socket, int what, void* self, void*) {
   auto& loop = *static_cast<CurlLoop*>(self);
   if (what == CURL_POLL_REMOVE) {
-    loop.watches_.erase(socket);
+    if (const auto known = loop.watches_.find(socket); known != loop.watches_.end()) {
+      known->second->let_go();
+      loop.watches_.erase(known);
+    }
     return 0;
   }
   auto& watch = loop.watches_[socket];

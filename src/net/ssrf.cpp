@@ -147,7 +147,7 @@ Result<void> check_text(std::string_view url) {
     return invalid("holds spaces, control bytes or backslashes; percent-encode them.");
   }
   const auto scheme = url.find("://");
-  if (url.starts_with("///") || (scheme < url.find('/') && url.substr(scheme + 3).starts_with('/'))) return invalid("has no host.");
+  if (url.starts_with("///") || (scheme < url.find('/') && url.substr(scheme + 3).starts_with('/'))) return invalid("has no host; write http://host/path.");
   return {};
 }
 
