@@ -1,0 +1,183 @@
+#include "agent/agent_input.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "agent/agent_program.h"
+
+namespace mayfly::agent {
+namespace {
+
+using engine::Operation;
+using engine::OperationStatus;
+using llm::Content;
+using llm::Message;
+using llm::Role;
+
+constexpr std::size_t kPartsMax = 100;
+
+const JsonObject& object_of(const Json& value) {
+  static const JsonObject empty;
+  const JsonObject* object = value.if_object();
+  return object ? *object : empty;
+}
+
+Json text_part(std::string_view text) { return llm::to_json(Content::make_text(std::string(text))); }
+
+std::unexpected<Error> bad(std::string why) {
+  return fail("input.invalid", why + "; send a text, or {\"message\": text or content parts, \"data\": any JSON}");
+}
+
+bool is_call_kind(std::string_view kind) {
+  return kind == kind::kTool || kind == kind::kMemory || kind == kind::kRefused || kind == kind::kSleep || kind == kind::kAsk ||
+         kind == kind::kApproval;
+}
+
+}  // namespace
+
+Result<Json> normalise_input(const Json& input) {
+  JsonObject out;
+  JsonArray parts;
+  const JsonObject* object = input.if_object();
+  const Json* message = object ? get(*object, "message") : nullptr;
+  if (const auto* text = input.if_string()) {
+    parts.push_back(text_part(*text));
+  } else if (message && message->is_string()) {
+    parts.push_back(text_part(message->get_string()));
+  } else if (message && message->is_array()) {
+    for (const Json& part : message->get_array()) {
+      auto content = llm::content_from_json(part);
+      if (!content) return bad("a content part cannot be read: " + content.error().message);
+      if (content->kind != Content::Kind::Text && content->kind != Content::Kind::Image) return bad("content parts are texts and images");
+      parts.push_back(llm::to_json(*content));
+    }
+  } else if (message) {
+    return bad("`message` is neither a text nor a list of content parts");
+  } else if (input.is_null()) {
+    return bad("there is no input");
+  } else {
+    parts.push_back(text_part(to_text(input)));
+  }
+  if (message && object) {
+    for (const auto& member : *object)
+      if (member.key() != "message" && member.key() != "data") return bad("unknown key `" + std::string(member.key()) + "` beside `message`");
+    if (const Json* data = get(*object, "data")) out["data"] = *data;
+  }
+  if (parts.empty()) return bad("the message is empty");
+  if (parts.size() > kPartsMax) return bad("the message has more than 100 parts");
+  out["message"] = std::move(parts);
+  return out;
+}
+
+Message message_of_input(const Json& input) {
+  Message out;
+  const JsonObject& object = object_of(input);
+  if (const JsonArray* parts = get_array(object, "message"))
+    for (const Json& part : *parts)
+      if (auto content = llm::content_from_json(part)) out.content.push_back(std::move(*content));
+  if (const Json* data = get(object, "data")) out.content.push_back(Content::make_text("Data:\n" + to_text(*data)));
+  return out;
+}
+
+std::vector<Message> history_of_input(const Json& input) {
+  std::vector<Message> out;
+  if (const JsonArray* history = get_array(object_of(input), "history"))
+    for (const Json& entry : *history)
+      if (auto message = llm::message_from_json(entry)) out.push_back(std::move(*message));
+  return out;
+}
+
+bool tool_result_is_error(const Operation& op) {
+  if (op.kind == kind::kApproval) return true;
+  if (op.status == OperationStatus::TimedOut && op.kind == kind::kAsk) return true;
+  if (op.status != OperationStatus::Succeeded) return true;
+  return get_bool(object_of(op.result), "is_error");
+}
+
+std::string tool_result_text(const Operation& op) {
+  const JsonObject& result = object_of(op.result);
+  if (op.kind == kind::kApproval) {
+    if (op.status == OperationStatus::TimedOut) return "A person had to approve this call, and nobody answered in time. It was not made.";
+    const std::string comment = get_string(result, "comment");
+    return "A person denied this call; it was not made." + (comment.empty() ? "" : " Their comment: " + comment);
+  }
+  if (op.kind == kind::kSleep && op.status == OperationStatus::Succeeded) return "The wait is over. It is now " + to_rfc3339(op.ended) + ".";
+  if (op.kind == kind::kAsk) {
+    if (op.status == OperationStatus::TimedOut) {
+      const std::string otherwise = get_string(object_of(op.input), "default");
+      return otherwise.empty() ? "Nobody answered in time." : "Nobody answered in time; the default answer counts: " + otherwise;
+    }
+    if (op.status == OperationStatus::Succeeded) {
+      const std::string comment = get_string(result, "comment");
+      return get_string(result, "answer") + (comment.empty() ? "" : "\nComment: " + comment);
+    }
+  }
+  if (op.status == OperationStatus::Succeeded) return get_string(result, "text");
+  if (op.status == OperationStatus::Cancelled) return "This call was cancelled before it ended.";
+  const std::string why = op.error ? op.error->message : "it failed";
+  if (op.error && op.error->retry == Retry::OutcomeUnknown) return "This call failed and may or may not have taken effect: " + why;
+  return "This call failed: " + why;
+}
+
+std::vector<Message> conversation_of(const std::vector<Operation>& operations, std::int64_t from, std::int64_t upto) {
+  std::vector<Message> out;
+  std::vector<Message> joined;              // messages and notes that wait for the results of the calls before them
+  std::vector<std::string> open_calls;      // of the newest model answer, in its order
+  std::map<std::string, const Operation*> results;
+  std::map<std::string, const Json*> arguments;
+  for (const Operation& op : operations) {
+    if (op.id >= upto || !is_call_kind(op.kind)) continue;
+    const std::string call = get_string(object_of(op.input), "call");
+    // An approval that led to a call is only its prelude: the call's own operation comes later and wins.
+    if (op.kind == kind::kApproval && op.status == OperationStatus::Succeeded && get_bool(object_of(op.result), "approved")) continue;
+    results[call] = &op;
+    if (const Json* given = get(object_of(op.input), "arguments")) arguments[call] = given;
+  }
+  const auto close_calls = [&] {
+    if (!open_calls.empty()) {
+      Message message;
+      message.role = Role::Tool;
+      for (const std::string& call : open_calls) {
+        const auto result = results.find(call);
+        const bool known = result != results.end();
+        message.content.push_back(Content::make_tool_result(call, known ? tool_result_text(*result->second) : "This call was not made.",
+                                                            !known || tool_result_is_error(*result->second)));
+      }
+      out.push_back(std::move(message));
+      open_calls.clear();
+    }
+    for (Message& message : joined) out.push_back(std::move(message));
+    joined.clear();
+  };
+  for (const Operation& op : operations) {
+    if (op.id >= upto || op.id <= from) continue;
+    if (op.type == engine::OperationType::Execution) {
+      for (Message& message : history_of_input(op.input)) out.push_back(std::move(message));
+      if (Message message = message_of_input(op.input); !message.content.empty()) out.push_back(std::move(message));
+    } else if (op.kind == "message") {
+      joined.push_back(message_of_input(op.input));
+    } else if (op.kind == kind::kFeedback) {
+      joined.push_back(Message::user(get_string(object_of(op.input), "text")));
+    } else if (op.kind == kind::kModel && op.status == OperationStatus::Succeeded) {
+      close_calls();
+      const Json* body = get(object_of(op.result), "message");
+      auto message = body ? llm::message_from_json(*body) : Result<Message>(fail("", ""));
+      if (!message) continue;
+      for (Content& part : message->content) {
+        if (part.kind != Content::Kind::ToolCall) continue;
+        open_calls.push_back(part.id);
+        if (part.arguments.is_object()) continue;
+        // The providers want an object back, whatever the model wrote.
+        const auto repaired = arguments.find(part.id);
+        part.arguments = repaired != arguments.end() ? *repaired->second : Json(JsonObject{});
+        part.text.clear();
+      }
+      if (!message->content.empty()) out.push_back(std::move(*message));
+    }
+  }
+  close_calls();
+  return out;
+}
+
+}  // namespace mayfly::agent

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/agent_spec.h"
+#include "agent/loop_state.h"
+#include "engine/core/program.h"
+#include "llm/prices.h"
+#include "schema/json_schema.h"
+
+namespace mayfly::agent {
+
+/// Kinds of operations that the loop starts (`Operation::kind`), and what their inputs and results are.
+namespace kind {
+inline constexpr std::string_view kModel = "llm";          ///< STEP. input {step, output_tokens_max}; result {message, stop_reason}
+inline constexpr std::string_view kCompact = "compact";    ///< STEP. result {summary, run, upto, kept_bytes}
+inline constexpr std::string_view kTool = "tool";          ///< STEP. input {call, arguments}; result {text, is_error}
+inline constexpr std::string_view kMemory = "memory";      ///< STEP. the same
+inline constexpr std::string_view kRefused = "refused";    ///< STEP. input {call, text}; result {text, is_error}
+inline constexpr std::string_view kFeedback = "feedback";  ///< STEP. input {text}: a note to the model; result {text}
+inline constexpr std::string_view kSleep = "sleep";        ///< WAIT. input {call, arguments}
+inline constexpr std::string_view kAsk = "ask";            ///< CALLBACK. input {call, arguments, question, …}; result {answer, by}
+inline constexpr std::string_view kApproval = "approval";  ///< CALLBACK. input {call, tool, arguments, question}; result {approved, comment, by}
+inline constexpr std::string_view kLimit = "limit";        ///< CALLBACK. input {limit, used, max, question}; result {continue, add, by}
+}  // namespace kind
+
+/// The agent loop as a persisted state machine: model → tools → model … → answer. Pure (see engine::Program).
+///
+/// Budget: before a model call its worst case is reserved, together with the intent; afterwards the reservation is replaced by what the
+/// call cost, together with the result. A call that was cut off may have been billed: its reservation stays spent.
+class AgentProgram final : public engine::Program {
+ public:
+  /// Error: `agent.invalid` (a schema does not compile).
+  static Result<std::shared_ptr<const AgentProgram>> make(AgentSpec spec, const llm::PriceTable& prices);
+
+  engine::Decision begin(engine::ProgramContext context, const Json& input) const override;
+  engine::Decision ended(engine::ProgramContext context, const engine::Operation& operation) const override;
+  engine::Decision message(engine::ProgramContext context, const engine::Operation& operation) const override;
+  bool may_repeat(engine::ProgramContext context, const engine::PendingOperation& operation, const Error& error) const override;
+  engine::OnUnknownOutcome on_unknown(engine::ProgramContext context, const engine::PendingOperation& operation) const override;
+
+  const AgentSpec& spec() const { return spec_; }
+
+ private:
+  struct Tool {
+    const ToolSpec* spec = nullptr;
+    JsonSchema parameters;
+    std::optional<JsonSchema> approval;
+    bool always_approve = false;
+  };
+  struct Turn;  ///< one event being worked on
+
+  AgentProgram(AgentSpec spec, const llm::PriceTable& prices);
+
+  void call_model(Turn& turn) const;
+  bool reserve(Turn& turn, std::int64_t output_max) const;
+  void settle(Turn& turn, const engine::Operation& operation) const;
+  void assume_spent(LoopState& state) const;
+  void breach(Turn& turn, std::string_view limit) const;
+  void model_answered(Turn& turn, const engine::Operation& operation) const;
+  void model_failed(Turn& turn, const engine::Operation& operation) const;
+  void take_calls(Turn& turn, const llm::Message& message) const;
+  void answer(Turn& turn, std::string text) const;
+  void feed_back(Turn& turn, std::string text) const;
+  void advance_calls(Turn& turn) const;
+  void start_call(Turn& turn, CallState& call) const;
+  void request_tool(Turn& turn, CallState& call, const Tool& tool) const;
+  void call_ended(Turn& turn, const engine::Operation& operation) const;
+  void approval_ended(Turn& turn, const engine::Operation& operation) const;
+  void limit_answered(Turn& turn, const engine::Operation& operation) const;
+  void compacted(Turn& turn, const engine::Operation& operation) const;
+  void fail_run(Turn& turn, Error error) const;
+  void save(Turn& turn) const;
+  engine::OperationRetry retry_of(const RetryPolicy& policy) const;
+  llm::NanoUsd worst_price(std::int64_t input, std::int64_t output) const;
+
+  AgentSpec spec_;
+  std::vector<llm::Price> prices_;
+  std::map<std::string, Tool, std::less<>> tools_;
+  std::optional<JsonSchema> output_schema_;
+  std::int64_t fixed_bytes_ = 0;  ///< instructions and tool definitions: part of every request
+};
+
+/// What a broken JSON text may have meant (code fences, a trailing comma, missing closing brackets), if it is an object then.
+std::optional<Json> repair_json_object(std::string_view text);
+
+}  // namespace mayfly::agent
