@@ -85,7 +85,7 @@ agents:
         parameters: {type: object, properties: {currency: {type: string}, date: {type: string}}}
         http: {method: GET, url: "https://api.example.com/rates/{currency}", headers: {authorization: "Bearer ${RATES_KEY}"}, query: {date: "{date}"}, allow_hosts: [api.example.com]}
       - name: ask_lead
-        ask: {kind: choose, question: Which colour?, options: [red, green], timeout: 1h, default: red}
+        ask: {kind: choose, question: "Which colour?", options: [red, green], timeout: 1h, default: red}
       - sleep
       - wait_until
       - ask_person
@@ -230,7 +230,7 @@ TEST_F(ProjectTest, SaysWhatIsWrongAndWhere) {
       {"version: 1\n", "1:1", "has no key `agents`"},
       {"[1]\n", "1:1", "must be an object"},
       {"version: 2\nagents: {a: {model: openai/x, instructions: x}}\n", "1:10", "version must be 1"},
-      {"a: [\n", "2:2", "end of sequence flow not found"},
+      {"a: [\n", "2:1", "end of sequence flow not found"},
       {"version: 1\nagents:\n  a: {model: openai/x, instructions: x}\n  a: {}\n", "4:3", "given twice"},
       {"version: 1\nagents:\n  Big Name: {model: openai/x, instructions: x}\n", "3:3", "not a valid name"},
       {"version: 1\nagents:\n  a:\n    instructions: x\n", "4:5", "has no key `model`"},
@@ -264,15 +264,15 @@ TEST_F(ProjectTest, SaysWhatIsWrongAndWhere) {
       {tool("        command: {run: [../run.sh]}\n"), "9:25", "outside the project folder"},
       {tool("        command: {run: [ls], env: [\"A B\"]}\n"), "9:36", "must match the pattern"},
       {tool("        parameters: {type: array}\n        command: {run: [ls]}\n"), "9:21", "add `type: object`"},
-      {tool("        parameters: {type: object, properties: {a: {type: txt}}}\n        command: {run: [ls]}\n"), "9:63", "`txt` is not a type"},
-      {tool("        approval: {when: {properties: {a: {minimum: many}}}}\n        command: {run: [ls]}\n"), "9:57", "must be a number"},
+      {tool("        parameters: {type: object, properties: {a: {type: txt}}}\n        command: {run: [ls]}\n"), "9:59", "`txt` is not a type"},
+      {tool("        approval: {when: {properties: {a: {minimum: many}}}}\n        command: {run: [ls]}\n"), "9:53", "must be a number"},
       {tool("        approval: {timeout: 1d}\n        command: {run: [ls]}\n"), "9:19", "has no key `when`"},
-      {tool("        approval: {when: true, default: deny}\n        command: {run: [ls]}\n"), "9:45", "there is no `timeout`"},
+      {tool("        approval: {when: true, default: deny}\n        command: {run: [ls]}\n"), "9:41", "there is no `timeout`"},
       {tool("        http: {url: \"https://x.example/{id}\"}\n"), "9:21", "uses {id}, which is not among the tool's parameters"},
       {tool("        http: {url: \"https://x.example/\", query: {q: \"{id}\"}}\n"), "9:54", "uses {id}"},
       {tool("        http: {url: \"ftp://x.example/\"}\n"), "9:21", "is not usable"},
-      {tool("        http: {url: \"https://x.example/\", body: json}\n"), "9:50", "a GET has no body"},
-      {tool("        http: {url: \"https://x.example/\", metod: POST}\n"), "9:44", "did you mean `method`?"},
+      {tool("        http: {url: \"https://x.example/\", body: json}\n"), "9:49", "a GET has no body"},
+      {tool("        http: {url: \"https://x.example/\", metod: POST}\n"), "9:43", "did you mean `method`?"},
       {tool("        ask: {kind: text, options: [a, b]}\n"), "9:27", "is only for `kind: choose`"},
       {tool("        ask: {kind: choose, options: [a, b], timeout: 1h, default: c}\n"), "9:68", "must be one of the options"},
       {tool("        ask: {kind: approve, timeout: 1h, default: yes}\n"), "9:52", "must be approve or deny"},

@@ -271,7 +271,9 @@ Result<YamlDocument> read(std::string text, std::string_view file_name) {
   } catch (const Refusal& refusal) {
     return refuse(file_name, refusal.at, refusal.message);
   } catch (const YAML::Exception& e) {
-    return refuse(file_name, to_position(e.mark), e.msg);
+    // yaml-cpp takes some texts that are plain in YAML 1.2 for punctuation, such as `why?` before a comma.
+    const std::string_view remedy = e.msg == "unknown token" ? "; put quotes around the text" : "";
+    return refuse(file_name, to_position(e.mark), fmt::format("{}{}", e.msg, remedy));
   } catch (const std::exception& e) {
     return refuse(file_name, {}, fmt::format("the YAML reader failed: {}", e.what()));
   }
