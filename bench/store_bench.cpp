@@ -47,8 +47,11 @@ struct Figures {
     const double seconds = std::chrono::duration<double>(Steady::now() - started).count();
     const double cpu = (cpu_seconds() - cpu_before) * 1e6 / static_cast<double>(latencies_us.size());
     std::ranges::sort(latencies_us);
-    const auto at = [&](double share) { return latencies_us[static_cast<std::size_t>(share * static_cast<double>(latencies_us.size() - 1))]; };
-    fmt::print(R"({{"bench":"{}","writers":{},"appends_per_s":{:.0f},"p50_us":{:.0f},"p99_us":{:.0f},"batch":{:.1f},"cpu_us_per_commit":{:.1f}}})"
+    const auto at = [&](double share) {
+      return latencies_us[static_cast<std::size_t>(share * static_cast<double>(latencies_us.size() - 1))];
+    };
+    fmt::print(R"({{"bench":"{}","writers":{},"appends_per_s":{:.0f},"p50_us":{:.0f},"p99_us":{:.0f},)"
+               R"("batch":{:.1f},"cpu_us_per_commit":{:.1f}}})"
                "\n", name, writers, static_cast<double>(latencies_us.size()) / seconds, at(0.5), at(0.99), batch, cpu);
     std::fflush(stdout);
   }

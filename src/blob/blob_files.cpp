@@ -117,7 +117,8 @@ Result<std::string> BlobFiles::get(const std::string& hash, std::size_t bytes_ma
   }
   struct stat status {};
   if (::fstat(file.descriptor(), &status) != 0) return file_error(path, errno);
-  const auto damaged = fail("blob.damaged", "The blob " + hash + " does not match its hash: check the disk, then put it again or restore a backup.");
+  const auto damaged = fail("blob.damaged", "The blob " + hash +
+                                                " does not match its hash: check the disk, then put it again or restore a backup.");
   if (!S_ISREG(status.st_mode) || static_cast<std::size_t>(status.st_size) > bytes_max) return damaged;
   std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
   if (!file.read_all(bytes)) return file_error(path, errno);

@@ -132,7 +132,8 @@ Result<SqliteDb> open_for_reading(const SqliteStoreOptions& options) {
   auto db = sqlite_open(database_file(options), options.vfs);
   if (!db) return db;
   sqlite3_busy_timeout(db->get(), 250);  // it would hold up the loop
-  if (auto ok = sqlite_run(db->get(), "PRAGMA query_only=ON; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF"); !ok)
+  if (auto ok = sqlite_run(db->get(), "PRAGMA query_only=ON; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY;"
+                                      "PRAGMA trusted_schema=OFF"); !ok)
     return fail(ok.error());
   return db;
 }

@@ -48,7 +48,8 @@ struct SqliteStoreTest : ::testing::Test {
     std::string out;
     sqlite3_open_v2((directory + "/store.db").c_str(), &db, SQLITE_OPEN_READWRITE, nullptr);
     const auto append = [](void* text, int count, char** columns, char**) {
-      for (int i = 0; i < count; ++i) *static_cast<std::string*>(text) += std::string(columns[i] ? columns[i] : "NULL") + (i + 1 < count ? "|" : "\n");
+      for (int i = 0; i < count; ++i)
+        *static_cast<std::string*>(text) += std::string(columns[i] ? columns[i] : "NULL") + (i + 1 < count ? "|" : "\n");
       return 0;
     };
     char* error = nullptr;
@@ -192,7 +193,8 @@ TEST_F(FaultySqliteStoreTest, FailedWritesLoseNothingAndServiceReturns) {
   };
   ASSERT_TRUE(open_faulty());
   ASSERT_TRUE(put("p/a", "kept"));
-  for (const Case& one : {Case{SQLITE_FULL, "store.full"}, Case{SQLITE_IOERR_WRITE, "store.io"}, Case{SQLITE_READONLY, "store.read_only"}}) {
+  for (const Case& one :
+       {Case{SQLITE_FULL, "store.full"}, Case{SQLITE_IOERR_WRITE, "store.io"}, Case{SQLITE_READONLY, "store.read_only"}}) {
     vfs.faults().write_error = one.fault;
     std::vector<Batch> batches;
     for (int i = 0; i < 10; ++i) batches.push_back({.puts = {{"p/a", "lost"}, {"p/" + std::to_string(i), "lost"}}});

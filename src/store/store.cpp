@@ -18,7 +18,8 @@ class KeyChecker {
 
   Result<void> check(std::string_view key) {
     if (key.size() > limits_.key_bytes_max)
-      return fail(kInvalid, fmt::format("A key of {} bytes is over the limit of {}: use a shorter name.", key.size(), limits_.key_bytes_max));
+      return fail(kInvalid, fmt::format("A key of {} bytes is over the limit of {}: use a shorter name.", key.size(),
+                                        limits_.key_bytes_max));
     const std::string_view partition = partition_of(key);
     if (partition.empty() || partition.size() == key.size())
       return fail(kInvalid, fmt::format("The key '{}' has no partition: write it as <partition>/<name>.", shown(key)));
@@ -68,7 +69,8 @@ Result<void> check_batch(const Batch& batch, const StoreLimits& limits) {
   const std::size_t operations = batch.require.size() + batch.puts.size() + batch.deletes.size();
   if (operations == 0) return fail(kInvalid, "The batch is empty: give it a put, a delete or a precondition.");
   if (operations > limits.batch_operations_max)
-    return fail(kInvalid, fmt::format("The batch has {} operations, over the limit of {}: split it.", operations, limits.batch_operations_max));
+    return fail(kInvalid, fmt::format("The batch has {} operations, over the limit of {}: split it.", operations,
+                                      limits.batch_operations_max));
   KeyChecker keys(limits);
   for (const Precondition& precondition : batch.require)
     if (auto ok = keys.check(precondition.key); !ok) return ok;

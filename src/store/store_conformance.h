@@ -198,7 +198,9 @@ TYPED_TEST_P(StoreConformance, PreconditionsAloneCanBeAsked) {
   EXPECT_EQ(this->conflict_of({.require = {Precondition::absent("p/a")}}), "p/a");
 }
 
-inline Task<> commit_into(Store* store, Batch batch, std::optional<Result<CommitOutcome>>* out) { *out = co_await store->commit(std::move(batch)); }
+inline Task<> commit_into(Store* store, Batch batch, std::optional<Result<CommitOutcome>>* out) {
+  *out = co_await store->commit(std::move(batch));
+}
 
 /// Starts all the batches at once and waits for the last answer.
 inline std::vector<Result<CommitOutcome>> commit_all(asio::io_context& io, Store& store, std::vector<Batch> batches) {

@@ -45,7 +45,9 @@ void shm_barrier(sqlite3_file* file) { real(file)->pMethods->xShmBarrier(real(fi
 const sqlite3_io_methods kMethods = {
     .iVersion = 2,
     .xClose = [](sqlite3_file* file) { return real(file)->pMethods ? real(file)->pMethods->xClose(real(file)) : SQLITE_OK; },
-    .xRead = [](sqlite3_file* file, void* to, int count, sqlite3_int64 at) { return forward<&sqlite3_io_methods::xRead>(file, to, count, at); },
+    .xRead = [](sqlite3_file* file, void* to, int count, sqlite3_int64 at) {
+      return forward<&sqlite3_io_methods::xRead>(file, to, count, at);
+    },
     .xWrite = write_file,
     .xTruncate = [](sqlite3_file* file, sqlite3_int64 size) { return forward<&sqlite3_io_methods::xTruncate>(file, size); },
     .xSync = sync_file,

@@ -9,7 +9,8 @@ Error closed_error() { return {"store.closed", "The store is closed: open it aga
 Error io_error() { return {"store.io", "The simulated disk failed and nothing was written: repeat.", Retry::Safe}; }
 Error full_error() { return {"store.full", "The simulated disk is full and nothing was written: free some space.", Retry::Safe}; }
 Error unknown_error() {
-  return {"store.outcome_unknown", "The simulated disk failed during a commit: read the records before you repeat it.", Retry::OutcomeUnknown};
+  return {"store.outcome_unknown",
+          "The simulated disk failed during a commit: read the records before you repeat it.", Retry::OutcomeUnknown};
 }
 
 template <class T>
