@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,8 +18,8 @@ struct AgentVersion {
   TimePoint deployed{};
 };
 
-/// The deployed agents and all their versions: rows `meta/agent/NAME` (which version new runs get) and
-/// `meta/agent/NAME/v/VERSION`. All current versions are in memory, older ones are loaded with `ensure_loaded`.
+/// The deployed agents and all their versions, kept in memory: rows `meta/agent/NAME` (which version new runs get) and
+/// `meta/agent/NAME/v/VERSION`. A run keeps the version that it started with.
 class AgentRegistry final : public engine::ProgramHost {
  public:
   AgentRegistry(Store& store, Clock& clock, llm::PriceTable prices);
@@ -28,6 +29,8 @@ class AgentRegistry final : public engine::ProgramHost {
   Task<Result<void>> load();
   /// A spec equal to the current version deploys nothing. Returns the version that new runs get.
   Task<Result<AgentVersion>> deploy(AgentSpec spec);
+  /// A further version that new runs do not get by default (a fork's).
+  Task<Result<AgentVersion>> add_version(AgentSpec spec);
   /// Lets new runs start with `version` again, or with the one before the current. Errors: `agent.not_found`, `agent.no_such_version`.
   Task<Result<AgentVersion>> rollback(std::string name, std::optional<std::int64_t> version);
   /// Removes the agent from the list; its runs go on.
@@ -45,6 +48,8 @@ class AgentRegistry final : public engine::ProgramHost {
 
  private:
   struct Entry;
+  Task<Result<AgentVersion>> write(AgentSpec spec, bool make_current);
+  Task<Result<void>> write_head(std::string name, std::int64_t current);
   Store& store_;
   Clock& clock_;
   llm::PriceTable prices_;

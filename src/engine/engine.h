@@ -52,6 +52,8 @@ class StepExecutor {
  public:
   virtual ~StepExecutor() = default;
   virtual Task<StepOutcome> execute(StepCall call) = 0;
+  /// Nothing of the session (or run without one) is in memory any more: drop what was kept for it.
+  virtual void hibernated(const std::string& session) { (void)session; }
 };
 
 /// Port: finds the logic of a program's version. Implemented by `agent`.
@@ -82,7 +84,7 @@ struct Started {
 
 struct RunDescription {
   Execution run;
-  std::vector<Operation> operations;    ///< ended ones by id, the EXECUTION operation first
+  std::vector<Operation> operations;    ///< ended ones by id, the EXECUTION operation first; large values as references (see `unspill`)
 };
 
 struct ListFilter {
@@ -141,6 +143,8 @@ class Engine {
   /// Errors: `run.not_found`.
   virtual Task<Result<Execution>> get(std::string run) = 0;
   virtual Task<Result<RunDescription>> describe(std::string run) = 0;
+  /// The ended operations with ids above `after`, inputs and results put back from the blob store.
+  virtual Task<Result<std::vector<Operation>>> operations(std::string run, std::int64_t after) = 0;
   virtual Task<Result<std::vector<Execution>>> list(ListFilter filter) = 0;
   virtual Task<Result<std::vector<Session>>> sessions(std::string program, std::size_t limit) = 0;
   /// A session's runs, oldest first.

@@ -55,7 +55,10 @@ Task<> EngineImpl::pump(Actor* actor) {
   }
   actor->pumping = false;
   // Hibernation: what waits for a timer, a person or nothing is only a record.
-  if (actor->steps.empty() || fenced_) actors_.erase(actor->id);
+  if (!actor->steps.empty() && !fenced_) co_return;
+  const std::string id = actor->id;
+  actors_.erase(id);
+  deps_.steps->hibernated(id);
 }
 
 Task<bool> EngineImpl::load(Actor* actor) {

@@ -258,11 +258,10 @@ Task<Result<Execution>> EngineImpl::get(std::string run) {
   co_return std::move(**execution);
 }
 
-Task<Result<RunDescription>> EngineImpl::describe(std::string run) {
-  auto execution = co_await get(run);
-  if (!execution) co_return std::unexpected(execution.error());
-  RunDescription out{std::move(*execution), {}};
-  KeyRange range = KeyRange::prefix(keys::operation_prefix(*keys::partition_of_run(run), run));
+Task<Result<std::vector<Operation>>> EngineImpl::read_operations(keys::Partition partition, std::string run, std::int64_t after) {
+  std::vector<Operation> out;
+  KeyRange range = KeyRange::prefix(keys::operation_prefix(partition, run));
+  if (after >= 0) range.begin = keys::operation(partition, run, after) + '\0';
   for (bool more = true; more;) {
     auto rows = co_await deps_.store->scan(range, kOperationsPage, Direction::Forward);
     if (!rows) co_return std::unexpected(rows.error());
@@ -271,10 +270,34 @@ Task<Result<RunDescription>> EngineImpl::describe(std::string run) {
       if (!value) co_return fail("store.damaged", "an operation of " + run + " cannot be read: " + value.error().message);
       auto operation = operation_from_json(*value);
       if (!operation) co_return std::unexpected(operation.error());
-      out.operations.push_back(std::move(*operation));
+      out.push_back(std::move(*operation));
     }
     more = rows->size() == kOperationsPage;
     if (more) range.begin = rows->back().key + '\0';
+  }
+  co_return out;
+}
+
+Task<Result<RunDescription>> EngineImpl::describe(std::string run) {
+  auto execution = co_await get(run);
+  if (!execution) co_return std::unexpected(execution.error());
+  auto operations = co_await read_operations(*keys::partition_of_run(run), run, -1);
+  if (!operations) co_return std::unexpected(operations.error());
+  co_return RunDescription{std::move(*execution), std::move(*operations)};
+}
+
+Task<Result<std::vector<Operation>>> EngineImpl::operations(std::string run, std::int64_t after) {
+  const auto partition = keys::partition_of_run(run);
+  if (!partition || *partition >= options_.partitions) co_return std::unexpected(not_found(run));
+  auto out = co_await read_operations(*partition, run, after);
+  if (!out) co_return out;
+  for (Operation& operation : *out) {
+    for (Json* value : {&operation.input, &operation.result}) {
+      if (!looks_spilled(*value)) continue;
+      auto whole = co_await unspill(std::move(*value));
+      if (!whole) co_return std::unexpected(whole.error());
+      *value = std::move(*whole);
+    }
   }
   co_return out;
 }

@@ -54,6 +54,7 @@ class EngineImpl final : public Engine {
   Task<Result<void>> resolve(Resolved answer) override;
   Task<Result<Execution>> get(std::string run) override;
   Task<Result<RunDescription>> describe(std::string run) override;
+  Task<Result<std::vector<Operation>>> operations(std::string run, std::int64_t after) override;
   Task<Result<std::vector<Execution>>> list(ListFilter filter) override;
   Task<Result<std::vector<Session>>> sessions(std::string program, std::size_t limit) override;
   Task<Result<std::vector<std::string>>> session_runs(std::string session, std::size_t newest_max) override;
@@ -71,6 +72,7 @@ class EngineImpl final : public Engine {
   void send(keys::Partition partition, const std::string& actor, Envelope envelope);
   void timer_due(TimerQueue::Due due);
   Task<> expire_idempotency_key(keys::Partition partition, std::string hash, std::string timer_key);
+  Task<Result<std::vector<Operation>>> read_operations(keys::Partition partition, std::string run, std::int64_t after);
   Task<Result<std::optional<Execution>>> read_run(keys::Partition partition, std::string run);
   keys::Partition partition_of_actor(const std::string& actor) const;
 

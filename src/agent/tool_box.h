@@ -1,0 +1,31 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "agent/agent_spec.h"
+#include "net/http_client.h"
+#include "runtime/clock.h"
+#include "tool/redact.h"
+#include "tool/tool.h"
+
+namespace mayfly::agent {
+
+/// Makes the tools that agents declare (HTTP and command tools; the others are the loop's own), and keeps them.
+class ToolBox {
+ public:
+  ToolBox(net::HttpClient& http, Clock& clock, EnvLookup environment) : http_(http), clock_(clock), environment_(std::move(environment)) {}
+  /// Error: `tool.invalid`. The pointer lives as long as the box.
+  Result<Tool*> find(const AgentSpec& spec, std::int64_t version, const std::string& name);
+
+ private:
+  Result<std::unique_ptr<Tool>> make(const AgentSpec& agent, const ToolSpec& spec);
+
+  net::HttpClient& http_;
+  Clock& clock_;
+  EnvLookup environment_;
+  std::map<std::string, std::unique_ptr<Tool>> tools_;
+};
+
+}  // namespace mayfly::agent
