@@ -180,6 +180,16 @@ TEST_F(HttpServerTest, UnderstandsARequestThatArrivesByteByByte) {
   EXPECT_EQ(body_of(out), "0123456789abc");
 }
 
+TEST_F(HttpServerTest, UnderstandsAnEmptyChunkedBodyInPieces) {
+  serve();
+  RawClient client(io_.get_executor());
+  client.connect(server_->port());
+  client.socket.set_option(asio::ip::tcp::no_delay(true));
+  std::string out;
+  run_task(io_, send_byte_by_byte(&client, "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &out));
+  EXPECT_EQ(status_of(out), 200);
+}
+
 struct Malformed {
   std::string name, bytes;
   int status;
@@ -214,6 +224,8 @@ TEST_F(HttpServerTest, RefusesWhatItMustNotGuess) {
       {"bad chunk size", post + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400, "http.malformed"},
       {"negative chunk size", post + "Transfer-Encoding: chunked\r\n\r\n-1\r\n", 400, "http.malformed"},
       {"chunk overrun", post + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", 400, "http.malformed"},
+      {"bare LF after a chunk size", post + "Transfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n", 400, "http.malformed"},
+      {"space after a chunk size", post + "Transfer-Encoding: chunked\r\n\r\n1 \r\na\r\n0\r\n\r\n", 400, "http.malformed"},
       {"huge chunk size", post + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", 400, "http.malformed"},
       {"unknown coding", post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501, "http.transfer_coding"},
       {"chunked not last", post + "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 501, "http.transfer_coding"},

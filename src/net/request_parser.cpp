@@ -4,7 +4,7 @@
 #include <boost/beast/http/error.hpp>
 #include <optional>
 
-#include "base/assert.h"
+#include "net/chunk_decoder.h"
 
 namespace mayfly::net {
 namespace {
@@ -31,12 +31,13 @@ Refusal malformed(std::string detail) { return {400, "http.malformed", std::move
 
 }  // namespace
 
-/// Fills the Request while Beast recognises the message.
+/// Fills the Request while Beast recognises the header. Bodies are read here: Beast 1.81 aborts (an assertion) when
+/// the last chunk of an empty chunked body arrives in pieces.
 struct RequestParser::Core final : http::basic_parser<true> {
-  Core(std::size_t header_bytes_max, std::size_t body_bytes_max) : header_bytes_max_(header_bytes_max), body_bytes_max_(body_bytes_max) {
-    eager(true);
+  Core(std::size_t header_bytes_max, std::size_t body_bytes_max)
+      : header_bytes_max_(header_bytes_max), body_bytes_max_(body_bytes_max), chunks_(body_bytes_max, header_bytes_max) {
+    skip(true);
     header_limit(static_cast<std::uint32_t>(header_bytes_max));
-    body_limit(body_bytes_max);
   }
 
   Request request;
@@ -71,7 +72,6 @@ struct RequestParser::Core final : http::basic_parser<true> {
 
   void on_field_impl(http::field field, BeastText name, BeastText value, ErrorCode& error) override {
     if (!count(name.size() + value.size() + 4, error)) return;
-    if (is_header_done_) return;  // trailers are read and dropped (RFC 9110 §6.5.1)
     if (is_folded(name, value)) return refuse(error, malformed("A header value continues on a second line; send it on one line."));
     if (request.headers.size() >= kFieldsMax) {
       return refuse(error, {431, "http.header_too_large", "The request has more than 256 header fields; send fewer."});
@@ -91,8 +91,6 @@ struct RequestParser::Core final : http::basic_parser<true> {
   }
 
   void on_header_impl(ErrorCode& error) override {
-    is_header_done_ = true;
-    header_bytes_ = 0;
     if (http10) expects_continue = false;
     if (!http10 && hosts_ != 1) return refuse(error, malformed("An HTTP/1.1 request needs exactly one Host header."));
     if (hosts_ > 1) return refuse(error, malformed("The request has more than one Host header."));
@@ -102,26 +100,27 @@ struct RequestParser::Core final : http::basic_parser<true> {
     split_target(error);
   }
 
-  void on_body_init_impl(const boost::optional<std::uint64_t>& length, ErrorCode&) override {
-    if (length) request.body.reserve(std::min<std::size_t>(*length, kBodyReserveMax));
-  }
-
-  std::size_t on_body_impl(BeastText body, ErrorCode&) override {
-    request.body.append(body.data(), body.size());
-    return body.size();
-  }
-
-  void on_chunk_header_impl(std::uint64_t, BeastText, ErrorCode&) override { header_bytes_ = 0; }
-
-  std::size_t on_chunk_body_impl(std::uint64_t, BeastText body, ErrorCode& error) override {
-    if (request.body.size() + body.size() > body_bytes_max_) {
-      error = http::error::body_limit;
-      return 0;
-    }
-    return on_body_impl(body, error);
-  }
-
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, ErrorCode&) override {}
+  std::size_t on_body_impl(BeastText body, ErrorCode&) override { return body.size(); }
+  void on_chunk_header_impl(std::uint64_t, BeastText, ErrorCode&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, BeastText body, ErrorCode&) override { return body.size(); }
   void on_finish_impl(ErrorCode&) override {}
+
+  /// After the header: false when the announced body is too large.
+  bool begin_body() {
+    left_ = content_length().value_or(0);
+    if (left_ > body_bytes_max_) return false;
+    request.body.reserve(std::min<std::size_t>(left_, kBodyReserveMax));
+    return true;
+  }
+
+  ChunkDecoder::Status read_body(std::string_view bytes, std::size_t& used) {
+    if (chunked()) return chunks_.feed(bytes, request.body, used);
+    used = std::min<std::uint64_t>(left_, bytes.size());
+    request.body.append(bytes.substr(0, used));
+    left_ -= used;
+    return left_ == 0 ? ChunkDecoder::Status::Done : ChunkDecoder::Status::NeedMore;
+  }
 
  private:
   /// Beast joins folded lines in a buffer of its own, or skips an empty first line.
@@ -166,7 +165,8 @@ struct RequestParser::Core final : http::basic_parser<true> {
   std::size_t body_bytes_max_;
   std::size_t header_bytes_ = 0;
   int hosts_ = 0;
-  bool is_header_done_ = false;
+  std::uint64_t left_ = 0;
+  ChunkDecoder chunks_;
 };
 
 struct RequestParser::State {
@@ -195,7 +195,7 @@ Refusal explain(http::error error, bool line_done, std::string_view rest) {
     case http::error::bad_content_length:
     case http::error::multiple_content_length: return malformed("Content-Length is not one number, or stands beside Transfer-Encoding.");
     case http::error::bad_transfer_encoding: return malformed("Transfer-Encoding is repeated or stands beside Content-Length; send one of them.");
-    default: return malformed("The chunked request body is malformed.");
+    default: return malformed("The request is malformed.");
   }
 }
 
@@ -213,32 +213,52 @@ void RequestParser::reset() { state_->core.emplace(state_->header_bytes_max, sta
 RequestParser::Progress RequestParser::feed(std::string_view bytes) {
   Core& core = *state_->core;
   Progress progress;
+  std::size_t skipped = 0;
   if (!core.started) {
     // RFC 9112 §2.2: empty lines before the request line are ignored.
     while (bytes.starts_with("\r\n")) {
       bytes.remove_prefix(2);
-      progress.consumed += 2;
+      skipped = progress.consumed += 2;
     }
     if (bytes.empty() || bytes == "\r") return progress;
     core.started = true;
   }
-  if (bytes.empty()) return progress;
+  if (!core.is_done()) {
+    feed_header(bytes, progress);
+    if (progress.status == Status::Refused || !core.is_done()) return progress;
+    bytes.remove_prefix(progress.consumed - skipped);
+  }
+  std::size_t used = 0;
+  const auto status = core.read_body(bytes, used);
+  progress.consumed += used;
+  if (status == ChunkDecoder::Status::Done) {
+    progress.status = Status::Done;
+  } else if (status != ChunkDecoder::Status::NeedMore) {
+    progress.status = Status::Refused;
+    core.refusal = status == ChunkDecoder::Status::TooLarge ? explain(http::error::body_limit, true, {})
+                                                            : malformed("The chunked request body or its trailer is malformed or too large.");
+  }
+  return progress;
+}
+
+void RequestParser::feed_header(std::string_view bytes, Progress& progress) {
+  Core& core = *state_->core;
+  if (bytes.empty()) return;
   core.input = bytes;
   ErrorCode error;
   const std::size_t used = core.put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
-  progress.consumed += used;
   core.input = {};
-  if (error && error != http::error::need_more) {
+  progress.consumed += used;
+  const auto refuse = [&](http::error why) {
     progress.status = Status::Refused;
-    if (core.refusal.code.empty()) core.refusal = explain(static_cast<http::error>(error.value()), core.line_done, bytes.substr(used));
-  } else if (core.is_done()) {
-    progress.status = Status::Done;
+    if (core.refusal.code.empty()) core.refusal = explain(why, core.line_done, bytes.substr(used));
+  };
+  if (error && error != http::error::need_more) return refuse(static_cast<http::error>(error.value()));
+  if (core.is_done()) {
+    if (!core.begin_body()) refuse(http::error::body_limit);
   } else if (bytes.size() - used > state_->header_bytes_max) {
-    progress.status = Status::Refused;
-    core.refusal = core.is_header_done() ? malformed("A chunk header or the trailer is too large.")
-                                         : explain(http::error::header_limit, core.line_done, {});
+    refuse(http::error::header_limit);
   }
-  return progress;
 }
 
 Request& RequestParser::request() { return state_->core->request; }

@@ -45,6 +45,8 @@ class RequestParser {
   bool expects_continue() const;
 
  private:
+  void feed_header(std::string_view bytes, Progress& progress);
+
   struct Core;
   struct State;
   std::unique_ptr<State> state_;

@@ -16,10 +16,10 @@ void append_lines(std::string& out, std::string_view name, std::string_view text
   }
 }
 
-std::string one_line(std::string_view text) {
+std::string without(std::string_view bytes, std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c != '\r' && c != '\n' && c != '\0') out += c;
+    if (bytes.find(c) == std::string_view::npos) out += c;
   }
   return out;
 }
@@ -88,8 +88,8 @@ void SseParser::dispatch() {
 std::string to_sse(const SseEvent& event) {
   std::string out;
   out.reserve(event.data.size() + event.event.size() + event.id.size() + 32);
-  if (!event.event.empty()) out.append("event: ").append(one_line(event.event)).append("\n");
-  if (!event.id.empty()) out.append("id: ").append(one_line(event.id)).append("\n");
+  if (!event.event.empty()) out.append("event: ").append(without("\r\n", event.event)).append("\n");
+  if (!event.id.empty()) out.append("id: ").append(without(std::string_view("\r\n\0", 3), event.id)).append("\n");
   append_lines(out, "data", event.data);
   out += '\n';
   return out;

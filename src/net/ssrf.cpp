@@ -160,7 +160,7 @@ bool ends_in_number(std::string_view host) {
 }
 
 bool is_host_name(std::string_view host) {
-  return !host.empty() && host.size() <= 253 && !host.starts_with('.') && host.find("..") == std::string_view::npos &&
+  return !host.empty() && host.size() <= 253 && !host.starts_with('.') && !host.ends_with('.') && host.find("..") == std::string_view::npos &&
          host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-._") == std::string_view::npos;
 }
 
