@@ -36,7 +36,8 @@ Error sqlite_error(sqlite3* db, int code) {
                         "records before you repeat it, and check the disk.", place),
             Retry::OutcomeUnknown};
   if (out_of_space(code, system_error))
-    return {"store.full", fmt::format("The disk under {} is full and nothing was written: free some space; the store then goes on by itself.",
+    return {"store.full",
+            fmt::format("The disk under {} is full and nothing was written: free some space; the store then goes on by itself.",
                         place),
             Retry::Safe};
   if (not_writable(code, system_error))
