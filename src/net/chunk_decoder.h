@@ -20,7 +20,21 @@ class ChunkDecoder {
   Status feed(std::string_view bytes, std::string& body, std::size_t& consumed);
 
  private:
-  enum class Place { FirstDigit, Digits, Space, Extension, SizeLf, Data, DataCr, DataLf, TrailerStart, TrailerLine, TrailerLf, LastLf, Done };
+  enum class Place {
+    FirstDigit,
+    Digits,
+    Space,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    TrailerStart,
+    TrailerLine,
+    TrailerLf,
+    LastLf,
+    Done
+  };
 
   Status step(char c);
   Status size_done(char c);

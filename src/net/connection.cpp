@@ -63,8 +63,9 @@ class Connection::HttpResponder final : public Responder {
     if (has_body_ && is_http10) connection_.keep_alive_ = false;
     if (equal_ignoring_case(headers.get("connection"), "close")) connection_.keep_alive_ = false;
     connection_.head_.clear();
-    append_head(connection_.head_, status, headers,
-                {.date = connection_.host_.date(), .is_chunked = is_chunked_, .is_http10 = is_http10, .keep_alive = connection_.keep_alive_});
+    append_head(
+        connection_.head_, status, headers,
+        {.date = connection_.host_.date(), .is_chunked = is_chunked_, .is_http10 = is_http10, .keep_alive = connection_.keep_alive_});
     co_return co_await connection_.write_all({asio::buffer(connection_.head_), {}, {}});
   }
 
@@ -113,7 +114,8 @@ Task<> Connection::run() {
     const Read read = co_await read_request();
     if (read == Read::Closed) break;
     if (read == Read::Refused) {
-      co_await refuse(is_expired_ ? Refusal{408, "http.timeout", "The request did not arrive in time; send it again, faster."} : parser_.refusal());
+      co_await refuse(is_expired_ ? Refusal{408, "http.timeout", "The request did not arrive in time; send it again, faster."}
+                                  : parser_.refusal());
       break;
     }
     if (!co_await answer()) break;

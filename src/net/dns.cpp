@@ -36,7 +36,9 @@ Answer look_up(const std::string& host) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
   const int code = ::getaddrinfo(host.c_str(), nullptr, &hints, &list);
-  if (code != 0) return fail("net.dns", "The name " + host + " cannot be resolved (" + ::gai_strerror(code) + "); check it and the machine's DNS.", Retry::Safe);
+  if (code != 0)
+    return fail("net.dns", "The name " + host + " cannot be resolved (" + ::gai_strerror(code) + "); check it and the machine's DNS.",
+                Retry::Safe);
   Addresses out;
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
     const auto address = to_address(entry->ai_addr);
@@ -82,7 +84,8 @@ Task<Answer> Resolver::resolve(std::string host, Millis timeout, CancelToken can
         wait->complete(fail("net.timeout", "Resolving " + host + " took too long; check the machine's DNS.", Retry::Safe));
       });
     }
-    wait->registration = cancel.on_cancel([wait] { wait->complete(fail("net.cancelled", "The call was cancelled.", Retry::OutcomeUnknown)); });
+    wait->registration =
+        cancel.on_cancel([wait] { wait->complete(fail("net.cancelled", "The call was cancelled.", Retry::OutcomeUnknown)); });
     ++*waiting_;
     asio::post(*threads_, [wait, host, executor = executor_, waiting = waiting_, work = asio::make_work_guard(executor_)]() mutable {
       asio::post(executor, [wait = std::move(wait), waiting = std::move(waiting), found = look_up(host)]() mutable {

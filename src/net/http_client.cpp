@@ -55,7 +55,8 @@ class CurlHttpClient final : public HttpClient {
       auto next = resolve_redirect(*target, *location);
       if (!next) co_return fail(std::move(next.error()));
       if (target->scheme == "https" && next->scheme == "http") {
-        co_return fail("net.egress_denied", target->origin() + " redirects from https to " + next->origin() + ", which is not encrypted; call that URL directly if this is wanted.");
+        co_return fail("net.egress_denied", target->origin() + " redirects from https to " + next->origin() +
+                                                ", which is not encrypted; call that URL directly if this is wanted.");
       }
       redirect_request(request, result->status, *target, *next);
       target = std::move(next);
@@ -81,14 +82,16 @@ class CurlHttpClient final : public HttpClient {
     }
     if (const auto allowed = check_egress(request->egress, target.host, target.port, addresses); !allowed) co_return fail(allowed.error());
     auto loop = loop_for(request->egress, target);
-    const auto transfer = std::make_shared<Transfer>(std::move(loop), clock_, executor_, *request, std::move(target), std::move(addresses), deadline);
+    const auto transfer =
+        std::make_shared<Transfer>(std::move(loop), clock_, executor_, *request, std::move(target), std::move(addresses), deadline);
     co_return co_await transfer->run();
   }
 
   /// A kept connection is shared only by requests whose policies judge addresses alike: else a connection that one
   /// policy allowed would carry requests of a stricter one.
   std::shared_ptr<CurlLoop> loop_for(const EgressPolicy& policy, const EgressTarget& target) {
-    const int key = (policy.allow_loopback ? 1 : 0) | (policy.allow_private ? 2 : 0) | (is_allowed_by_name(policy, target.host, target.port) ? 4 : 0);
+    const int key =
+        (policy.allow_loopback ? 1 : 0) | (policy.allow_private ? 2 : 0) | (is_allowed_by_name(policy, target.host, target.port) ? 4 : 0);
     auto& loop = loops_[key];
     if (!loop) loop = std::make_shared<CurlLoop>(executor_, clock_);
     return loop;

@@ -49,9 +49,9 @@ struct ClientResponse {
 /// idempotent (no GET, HEAD, PUT, DELETE, and no Idempotency-Key) is never sent twice. SSL_CERT_FILE names another CA bundle.
 /// The client is used on one loop, outlives its calls and is destroyed before the loop.
 ///
-/// Errors: `net.egress_denied` (Never), `net.invalid_url` (Never), `net.invalid_header` (Never), `net.dns` (Safe), `net.connect` (Safe), `net.tls` (Never),
-/// `net.timeout` and `net.reset` (Safe before the request was sent, else OutcomeUnknown), `net.too_large` (OutcomeUnknown),
-/// `net.cancelled` (OutcomeUnknown). An HTTP error status is a response, not an Error.
+/// Errors: `net.egress_denied` (Never), `net.invalid_url` (Never), `net.invalid_header` (Never), `net.dns` (Safe), `net.connect` (Safe),
+/// `net.tls` (Never), `net.timeout` and `net.reset` (Safe before the request was sent, else OutcomeUnknown), `net.too_large`
+/// (OutcomeUnknown), `net.cancelled` (OutcomeUnknown). An HTTP error status is a response, not an Error.
 class HttpClient {
  public:
   virtual ~HttpClient() = default;

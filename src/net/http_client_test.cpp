@@ -73,7 +73,8 @@ class HttpClientTest : public testing::Test {
   }
 
   std::unique_ptr<HttpServer> serve() {
-    auto server = make_http_server(io_.get_executor(), clock_, {}, [upstream = upstream_](Request& q, Responder& r) { return respond(upstream, q, r); });
+    auto server = make_http_server(io_.get_executor(), clock_, {},
+                                   [upstream = upstream_](Request& q, Responder& r) { return respond(upstream, q, r); });
     EXPECT_TRUE(server->listen());
     return server;
   }
@@ -337,7 +338,8 @@ TEST_F(HttpClientTest, CredentialsStayWithTheirOrigin) {
 }
 
 TEST_F(HttpClientTest, DeniesWhatThePolicyDoesNotAllow) {
-  for (const auto* host : {"127.0.0.1", "localhost", "LOCALHOST.", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "0.0.0.0"}) {
+  for (const auto* host :
+       {"127.0.0.1", "localhost", "LOCALHOST.", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "0.0.0.0"}) {
     ClientRequest plain;
     plain.url = fmt::format("http://{}:{}/", host, server_->port());
     expect_error(send(plain), "net.egress_denied", Retry::Never);
@@ -363,7 +365,8 @@ TEST_F(HttpClientTest, ResolvesNamesOnceAndPinsThem) {
 }
 
 TEST_F(HttpClientTest, ChecksEveryRedirect) {
-  for (const std::string& to : {upstream_->other_origin + "/x", std::string("http://169.254.169.254/latest"), std::string("http://localhost/")}) {
+  for (const std::string& to :
+       {upstream_->other_origin + "/x", std::string("http://169.254.169.254/latest"), std::string("http://localhost/")}) {
     auto hop = request("/to?" + percent_encode(to));
     hop.egress = {.allow_hosts = {fmt::format("127.0.0.1:{}", server_->port())}};
     hop.redirects_max = 5;

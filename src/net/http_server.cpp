@@ -21,7 +21,8 @@ class AsioHttpServer final : public HttpServer, private ConnectionHost {
   Result<void> listen() override {
     boost::system::error_code error;
     const auto address = asio::ip::make_address(options.address == "localhost" ? "127.0.0.1" : options.address, error);
-    if (error) return fail("net.bind", "\"" + options.address + "\" is not an IP address; use 127.0.0.1, 0.0.0.0 or an address of this machine.");
+    if (error)
+      return fail("net.bind", "\"" + options.address + "\" is not an IP address; use 127.0.0.1, 0.0.0.0 or an address of this machine.");
     const Tcp::endpoint endpoint(address, options.port);
     acceptor_.open(endpoint.protocol(), error);
     if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);

@@ -139,7 +139,8 @@ TEST_F(HttpServerTest, AnswersWithDateLengthAndTheParsedTarget) {
 }
 
 TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
-  const std::string answer = exchange(get("/1") + "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello" + get("/2") + get_and_close("/3"));
+  const std::string answer =
+      exchange(get("/1") + "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello" + get("/2") + get_and_close("/3"));
   const auto first = answer.find("GET /1"), second = answer.find("hello"), third = answer.find("GET /2"), fourth = answer.find("GET /3");
   EXPECT_LT(first, second);
   EXPECT_LT(second, third);
@@ -186,7 +187,8 @@ TEST_F(HttpServerTest, UnderstandsAnEmptyChunkedBodyInPieces) {
   client.connect(server_->port());
   client.socket.set_option(asio::ip::tcp::no_delay(true));
   std::string out;
-  run_task(io_, send_byte_by_byte(&client, "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &out));
+  run_task(io_, send_byte_by_byte(
+                    &client, "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &out));
   EXPECT_EQ(status_of(out), 200);
 }
 
@@ -235,7 +237,8 @@ TEST_F(HttpServerTest, RefusesWhatItMustNotGuess) {
       {"HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505, "http.version"},
       {"unknown expectation", get("/", "Expect: tea\r\n"), 417, "http.expectation_failed"},
       {"declared body too large", post + "Content-Length: 10001\r\n\r\n", 413, "http.body_too_large"},
-      {"chunked body too large", post + "Transfer-Encoding: chunked\r\n\r\n2711\r\n" + std::string(10'001, 'x'), 413, "http.body_too_large"},
+      {"chunked body too large", post + "Transfer-Encoding: chunked\r\n\r\n2711\r\n" + std::string(10'001, 'x'), 413,
+       "http.body_too_large"},
       {"target too long", get("/" + std::string(5000, 'x')), 414, "http.target_too_long"},
       {"header too large", get("/", "X: " + std::string(5000, 'x') + "\r\n"), 431, "http.header_too_large"},
       {"header too large in sum", get("/", "A: " + std::string(2000, 'x') + "\r\nB: " + std::string(2200, 'x') + "\r\n"), 431,

@@ -151,7 +151,8 @@ struct RequestParser::Core final : http::basic_parser<true> {
       }
       const auto end = std::min(target.find_first_of("/?", scheme + 3), target.size());
       const std::string authority = target.substr(scheme + 3, end - scheme - 3);
-      if (authority.empty() || authority.find('@') != std::string::npos) return refuse(error, malformed("The request target has no plain host."));
+      if (authority.empty() || authority.find('@') != std::string::npos)
+        return refuse(error, malformed("The request target has no plain host."));
       request.headers.set("Host", authority);  // RFC 9112 §3.2.2: the target wins
       target.erase(0, end);
       if (target.empty() || target[0] != '/') target.insert(0, 1, '/');
@@ -183,7 +184,8 @@ Refusal explain(http::error error, bool line_done, std::string_view rest) {
       if (!line_done) return {414, "http.target_too_long", "The request line is too long; shorten the URL or send the data in the body."};
       return {431, "http.header_too_large", "The request header is too large; send fewer or shorter header fields."};
     case http::error::body_limit:
-      return {413, "http.body_too_large", "The request body is larger than this server accepts; send less, or store it and send a reference."};
+      return {413, "http.body_too_large",
+              "The request body is larger than this server accepts; send less, or store it and send a reference."};
     case http::error::bad_version:
       if (has_other_version(rest)) return {505, "http.version", "This server speaks HTTP/1.1 and HTTP/1.0 only."};
       return malformed("The request line does not end with an HTTP version and CRLF.");
@@ -194,7 +196,8 @@ Refusal explain(http::error error, bool line_done, std::string_view rest) {
     case http::error::bad_line_ending: return malformed("A header line does not end with CRLF.");
     case http::error::bad_content_length:
     case http::error::multiple_content_length: return malformed("Content-Length is not one number, or stands beside Transfer-Encoding.");
-    case http::error::bad_transfer_encoding: return malformed("Transfer-Encoding is repeated or stands beside Content-Length; send one of them.");
+    case http::error::bad_transfer_encoding:
+      return malformed("Transfer-Encoding is repeated or stands beside Content-Length; send one of them.");
     default: return malformed("The request is malformed.");
   }
 }
@@ -235,8 +238,9 @@ RequestParser::Progress RequestParser::feed(std::string_view bytes) {
     progress.status = Status::Done;
   } else if (status != ChunkDecoder::Status::NeedMore) {
     progress.status = Status::Refused;
-    core.refusal = status == ChunkDecoder::Status::TooLarge ? explain(http::error::body_limit, true, {})
-                                                            : malformed("The chunked request body or its trailer is malformed or too large.");
+    core.refusal = status == ChunkDecoder::Status::TooLarge
+                       ? explain(http::error::body_limit, true, {})
+                       : malformed("The chunked request body or its trailer is malformed or too large.");
   }
   return progress;
 }

@@ -34,7 +34,8 @@ Result<void> SseParser::feed(std::string_view bytes) {
     failed_ = true;
     line_ = {};
     event_ = {};
-    return fail("sse.too_large", "An event of the stream is larger than " + std::to_string(event_bytes_max_) + " bytes; raise the limit or ask for less.");
+    return fail("sse.too_large",
+                "An event of the stream is larger than " + std::to_string(event_bytes_max_) + " bytes; raise the limit or ask for less.");
   };
   if (failed_) return too_large();
   while (!bytes.empty()) {

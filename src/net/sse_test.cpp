@@ -76,7 +76,8 @@ TEST(SseParser, RefusesEndlessLinesAndEvents) {
 }
 
 TEST(ToSse, IsReadBackAsItWas) {
-  for (const SseEvent& event : {SseEvent{"", "plain", ""}, SseEvent{"add", "two\nlines\n", "9"}, SseEvent{"", "", ""}, SseEvent{"x", " lead", "a:b"}}) {
+  for (const SseEvent& event :
+       {SseEvent{"", "plain", ""}, SseEvent{"add", "two\nlines\n", "9"}, SseEvent{"", "", ""}, SseEvent{"x", " lead", "a:b"}}) {
     EXPECT_EQ(parse({to_sse(event)}), Events{show(event)});
   }
   EXPECT_EQ(parse({to_sse({"a\nb", "c\r\nd\re", ""})}), Events{"[ab|c\nd\ne|]"}) << "nobody can smuggle a field in";

@@ -147,7 +147,8 @@ Result<void> check_text(std::string_view url) {
     return invalid("holds spaces, control bytes or backslashes; percent-encode them.");
   }
   const auto scheme = url.find("://");
-  if (url.starts_with("///") || (scheme < url.find('/') && url.substr(scheme + 3).starts_with('/'))) return invalid("has no host; write http://host/path.");
+  if (url.starts_with("///") || (scheme < url.find('/') && url.substr(scheme + 3).starts_with('/')))
+    return invalid("has no host; write http://host/path.");
   return {};
 }
 
@@ -160,7 +161,8 @@ bool ends_in_number(std::string_view host) {
 }
 
 bool is_host_name(std::string_view host) {
-  return !host.empty() && host.size() <= 253 && !host.starts_with('.') && !host.ends_with('.') && host.find("..") == std::string_view::npos &&
+  return !host.empty() && host.size() <= 253 && !host.starts_with('.') && !host.ends_with('.') &&
+         host.find("..") == std::string_view::npos &&
          host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-._") == std::string_view::npos;
 }
 
@@ -243,7 +245,9 @@ Result<EgressTarget> resolve_redirect(const EgressTarget& base, std::string_view
   return finish_target(url);
 }
 
-bool is_allowed_by_name(const EgressPolicy& policy, std::string_view host, std::uint16_t port) { return names(policy.allow_hosts, host, port); }
+bool is_allowed_by_name(const EgressPolicy& policy, std::string_view host, std::uint16_t port) {
+  return names(policy.allow_hosts, host, port);
+}
 
 Result<void> check_egress(const EgressPolicy& policy, std::string_view host, std::uint16_t port, std::span<const IpAddress> addresses) {
   const std::string name(host);
@@ -257,8 +261,10 @@ Result<void> check_egress(const EgressPolicy& policy, std::string_view host, std
     const std::string text = address.to_string();
     const std::string start = name + " leads to " + text + ", " + std::string(describe(what)) + ". ";
     if (what == AddressClass::Metadata) {
-      if (!names(policy.allow_hosts, text, port)) return fail("net.egress_denied", start + "Only naming that address itself in allow_hosts permits it.");
-    } else if (is_named || (what == AddressClass::Loopback && policy.allow_loopback) || (what == AddressClass::Private && policy.allow_private)) {
+      if (!names(policy.allow_hosts, text, port))
+        return fail("net.egress_denied", start + "Only naming that address itself in allow_hosts permits it.");
+    } else if (is_named || (what == AddressClass::Loopback && policy.allow_loopback) ||
+               (what == AddressClass::Private && policy.allow_private)) {
       continue;
     } else {
       return fail("net.egress_denied", start + "Add \"" + name + "\" to allow_hosts if this is wanted" +

@@ -147,7 +147,8 @@ std::optional<Error> Transfer::prepare_headers() {
   const auto append = [this](const std::string& line) { fields_ = curl_slist_append(fields_, line.c_str()); };
   for (const auto& [name, value] : request_.headers) {
     if (!is_token(name) || !is_field_value(value)) {
-      return Error{"net.invalid_header", "A request header has forbidden bytes in its name or value; remove line breaks and control bytes.", Retry::Never};
+      return Error{"net.invalid_header", "A request header has forbidden bytes in its name or value; remove line breaks and control bytes.",
+                   Retry::Never};
     }
     if (equal_ignoring_case(name, "content-length") || equal_ignoring_case(name, "transfer-encoding")) continue;
     append(value.empty() ? name + ";" : name + ": " + value);
@@ -203,7 +204,8 @@ std::size_t Transfer::on_header(char* bytes, std::size_t size, std::size_t count
   if (transfer.failure_) return 0;
   transfer.header_bytes_ += size * count;
   if (transfer.header_bytes_ > kHeaderBytesMax) {
-    transfer.failure_ = Error{"net.too_large", "The response header of " + transfer.target_.origin() + " is larger than 256 KiB.", Retry::OutcomeUnknown};
+    transfer.failure_ =
+        Error{"net.too_large", "The response header of " + transfer.target_.origin() + " is larger than 256 KiB.", Retry::OutcomeUnknown};
     return 0;
   }
   transfer.header_line(std::string_view(bytes, size * count));
@@ -238,7 +240,8 @@ bool Transfer::body_bytes(std::string_view bytes) {
   body_bytes_ += bytes.size();
   if (body_bytes_ > request_.body_bytes_max) {
     failure_ = Error{"net.too_large",
-                     "The response of " + target_.origin() + " is larger than " + std::to_string(request_.body_bytes_max) + " bytes; raise the limit or ask for less.",
+                     "The response of " + target_.origin() + " is larger than " + std::to_string(request_.body_bytes_max) +
+                         " bytes; raise the limit or ask for less.",
                      Retry::OutcomeUnknown};
     return false;
   }
@@ -278,7 +281,9 @@ void Transfer::on_time() {
   if (deadline_.count() != 0 && now >= deadline_) return late("did not finish its answer in time");
   const Millis limit = !was_sent_ ? request_.connect_timeout : !has_body_ ? request_.first_byte_timeout : request_.idle_timeout;
   if (limit > Millis{0} && now >= phase_since_ + limit) {
-    return late(!was_sent_ ? "could not be connected in time" : !has_body_ ? "did not begin its answer in time" : "stopped in the middle of its answer");
+    return late(!was_sent_   ? "could not be connected in time"
+                : !has_body_ ? "did not begin its answer in time"
+                             : "stopped in the middle of its answer");
   }
   timer_at_ = std::chrono::nanoseconds::max();
   watch_time();
@@ -313,13 +318,16 @@ Error Transfer::explain(CURLcode code) const {
     return {"net.connect", "Cannot connect to " + where + "; check that it runs and that the port is right.", Retry::Safe};
   }
   if (is_tls(code) && !was_sent_) {
-    return {"net.tls", "No trusted TLS connection to " + where + why + "; check its certificate and the machine's CA bundle.", Retry::Never};
+    return {"net.tls", "No trusted TLS connection to " + where + why + "; check its certificate and the machine's CA bundle.",
+            Retry::Never};
   }
   if (code == CURLE_OPERATION_TIMEDOUT) return {"net.timeout", where + " did not answer in time; try again later.", retry()};
   if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
     return {"net.invalid_url", "The URL is malformed; give an absolute http or https URL.", Retry::Never};
   }
-  return {"net.reset", "The connection to " + where + " broke" + why + (was_sent_ ? "; whether the request took effect is unknown." : "; try again."), retry()};
+  return {"net.reset",
+          "The connection to " + where + " broke" + why + (was_sent_ ? "; whether the request took effect is unknown." : "; try again."),
+          retry()};
 }
 
 }  // namespace mayfly::net
