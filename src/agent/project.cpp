@@ -79,9 +79,6 @@ class Loader {
  private:
   static bool is_built_in(std::string_view name) { return name == "anthropic" || name == "openai"; }
 
-  static std::string default_url(std::string_view kind) {
-    return kind == "anthropic" ? "https://api.anthropic.com/v1" : kind == "scripted" ? "" : "https://api.openai.com/v1";
-  }
   static std::string default_key_env(std::string_view name) {
     return name == "anthropic" ? "ANTHROPIC_API_KEY" : name == "openai" ? "OPENAI_API_KEY" : "";
   }
@@ -125,7 +122,7 @@ class Loader {
       return;
     }
     if (in.contains("script")) reader_.key_problem(pointer + "/script", "is only for kind scripted; remove it");
-    config.base_url = in.contains("base_url") ? reader_.expanded(get_string(in, "base_url"), pointer + "/base_url") : default_url(config.kind);
+    config.base_url = in.contains("base_url") ? reader_.expanded(get_string(in, "base_url"), pointer + "/base_url") : "";
     while (config.base_url.ends_with('/')) config.base_url.pop_back();
     if (in.contains("base_url") && !reader_.broken(pointer) && url_origin(config.base_url).empty()) {
       reader_.problem(pointer + "/base_url", "must be an absolute http or https URL without user name");
@@ -156,7 +153,6 @@ class Loader {
       }
       llm::ProviderConfig config;
       config.name = config.kind = provider;
-      config.base_url = default_url(provider);
       add_provider(std::move(config), default_key_env(provider));
     }
     if (std::ranges::find(spec.models, model) != spec.models.end()) reader_.problem(pointer, fmt::format("names `{}` a second time; remove it", model));

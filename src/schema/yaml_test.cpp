@@ -75,7 +75,7 @@ TEST(Yaml, RefusesWhatCannotBeMeant) {
       {"a: 'x\n", "f.yaml:2:2: illegal EOF in scalar"},
       {"a: \"x\n\n", "f.yaml:3:2: illegal EOF in scalar"},
       {"a: \"x\\N\"\n", "f.yaml:1:4: an escape in this text"},
-      {"{a: why?, b: 1}\n", "f.yaml:1:9: unknown token; put quotes around the text"},
+      {"{a: why?, b: 1}\n", "f.yaml:1:8: unknown token; put quotes around the text"},
       {"a: *nobody\n", "f.yaml:1:4: the referenced anchor is not defined"},
       {"a: \"\xff\"\n", "f.yaml:1:1: the document is not UTF-8"},
       {std::string("a: 1\nb: \x04\n"), "f.yaml:2:4: the control character 0x04"},
