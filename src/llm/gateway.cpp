@@ -29,8 +29,10 @@ struct Route {
 struct Target {
   std::string name;      ///< "provider/model"
   std::string model;
-  Route* route = nullptr;
+  std::shared_ptr<Route> route;  ///< a call under way keeps its own when the providers are replaced
 };
+
+using Routes = std::map<std::string, std::shared_ptr<Route>, std::less<>>;
 
 /// A rough guess before the call; settled by the real usage after it.
 std::int64_t estimated_tokens(const LlmRequest& request) {
@@ -51,14 +53,14 @@ enum class Reuse { Possible, Never };
 
 class Gateway final : public LlmGateway {
  public:
-  Gateway(GatewayDependencies dependencies, std::map<std::string, Route, std::less<>> routes)
-      : clock_(*dependencies.clock), random_(*dependencies.random), prices_(std::move(dependencies.prices)), routes_(std::move(routes)) {}
+  Gateway(GatewayDependencies dependencies, Routes routes) : deps_(std::move(dependencies)), routes_(std::move(routes)) {}
 
   Task<std::expected<GatewayAnswer, LlmError>> complete(GatewayCall call) override;
   std::vector<std::string> provider_names() const override;
   Result<void> check_model(const std::string& model) const override;
   std::map<std::string, GatewayCounters> counters() const override { return {counters_.begin(), counters_.end()}; }
-  const PriceTable& prices() const override { return prices_; }
+  const PriceTable& prices() const override { return deps_.prices; }
+  Result<void> set_providers(std::vector<ProviderConfig> providers) override;
   void set_tap(std::shared_ptr<LlmTap> tap) override { tap_ = std::move(tap); }
 
  private:
@@ -70,10 +72,8 @@ class Gateway final : public LlmGateway {
                            std::chrono::nanoseconds started);
   static void emit_restart(Watcher& watcher);
 
-  Clock& clock_;
-  Random& random_;
-  PriceTable prices_;
-  std::map<std::string, Route, std::less<>> routes_;
+  GatewayDependencies deps_;
+  Routes routes_;
   std::map<std::string, GatewayCounters, std::less<>> counters_;
   std::shared_ptr<LlmTap> tap_;
 };
@@ -97,7 +97,7 @@ Result<void> Gateway::check_model(const std::string& model) const {
 Result<Target> Gateway::resolve(const std::string& model) {
   if (auto checked = check_model(model); !checked) return fail(std::move(checked.error()));
   const auto slash = model.find('/');
-  return Target{model, model.substr(slash + 1), &routes_.find(std::string_view(model).substr(0, slash))->second};
+  return Target{model, model.substr(slash + 1), routes_.find(std::string_view(model).substr(0, slash))->second};
 }
 
 Result<std::vector<Target>> Gateway::resolve_all(const std::vector<std::string>& models) {
@@ -166,10 +166,10 @@ Task<LlmResult> Gateway::attempts(const Target* target, std::shared_ptr<LlmCall>
     }
     LlmResult result = co_await attempt(target, std::move(one));
     if (result || reuse == Reuse::Never || cancel.cancelled() || !may_retry(result.error())) co_return result;
-    const Millis delay = retry_delay(number, result.error(), random_);
-    if (clock_.monotonic() - started + delay > budget) co_return result;
+    const Millis delay = retry_delay(number, result.error(), *deps_.random);
+    if (deps_.clock->monotonic() - started + delay > budget) co_return result;
     ++counters_of(target->name).retries;
-    if (!co_await sleep_for(clock_, delay, cancel)) co_return std::unexpected(cancelled_error());
+    if (!co_await sleep_for(*deps_.clock, delay, cancel)) co_return std::unexpected(cancelled_error());
     if (watcher) emit_restart(*watcher);
   }
 }
@@ -181,7 +181,7 @@ Task<std::expected<GatewayAnswer, LlmError>> Gateway::complete(GatewayCall call)
   if (call.call.on_delta) watcher = std::make_shared<Watcher>(std::move(call.call.on_delta));
   const auto shared = std::make_shared<LlmCall>(std::move(call.call));
   const CancelToken cancel = shared->cancel;
-  const auto started = clock_.monotonic();
+  const auto started = deps_.clock->monotonic();
   for (std::size_t i = 0;; ++i) {
     const Target& target = (*targets)[i];
     ++counters_of(target.name).calls;
@@ -190,9 +190,9 @@ Task<std::expected<GatewayAnswer, LlmError>> Gateway::complete(GatewayCall call)
     LlmResult result = co_await attempts(&target, shared, reuse, watcher, started);
     GatewayCounters& counters = counters_of(target.name);
     if (result) {
-      GatewayAnswer answer{std::move(*result), target.name, 0, prices_.version()};
-      const std::string& priced = prices_.find(target.model) ? target.model : answer.response.model;
-      answer.cost = prices_.cost(priced, answer.response.usage);
+      GatewayAnswer answer{std::move(*result), target.name, 0, deps_.prices.version()};
+      const std::string& priced = deps_.prices.find(target.model) ? target.model : answer.response.model;
+      answer.cost = deps_.prices.cost(priced, answer.response.usage);
       counters.usage += answer.response.usage;
       counters.cost += answer.cost;
       co_return answer;
@@ -204,7 +204,7 @@ Task<std::expected<GatewayAnswer, LlmError>> Gateway::complete(GatewayCall call)
   }
 }
 
-Result<void> check(const ProviderConfig& config, const std::map<std::string, Route, std::less<>>& known) {
+Result<void> check(const ProviderConfig& config, const Routes& known) {
   const auto refuse = [&](std::string_view why) {
     return fail("llm.invalid_configuration", fmt::format("provider `{}`: {}", config.name, why));
   };
@@ -232,26 +232,41 @@ Result<std::unique_ptr<LlmProvider>> make_provider(const GatewayDependencies& de
               fmt::format("provider `{}`: unknown kind `{}`; use anthropic, openai, openai-responses or scripted", config.name, config.kind));
 }
 
-}  // namespace
+std::shared_ptr<Route> make_route(const GatewayDependencies& dependencies, std::unique_ptr<LlmProvider> provider, RateLimits limits) {
+  return std::make_shared<Route>(std::move(provider), std::make_unique<RateLimiter>(*dependencies.clock, limits));
+}
 
-Result<std::unique_ptr<LlmGateway>> make_gateway(GatewayDependencies dependencies, std::vector<ProviderConfig> providers) {
-  std::map<std::string, Route, std::less<>> routes;
+Result<Routes> make_routes(const GatewayDependencies& dependencies, const std::vector<ProviderConfig>& providers) {
+  Routes routes;
   for (const ProviderConfig& config : providers) {
     if (auto checked = check(config, routes); !checked) return fail(std::move(checked.error()));
     auto provider = make_provider(dependencies, config);
     if (!provider) return fail(std::move(provider.error()));
-    auto limiter = std::make_unique<RateLimiter>(
-        *dependencies.clock, RateLimits{config.concurrency_max, config.requests_per_minute, config.tokens_per_minute});
-    routes.emplace(config.name, Route{std::move(*provider), std::move(limiter)});
+    const RateLimits limits{config.concurrency_max, config.requests_per_minute, config.tokens_per_minute};
+    routes.emplace(config.name, make_route(dependencies, std::move(*provider), limits));
   }
-  return std::make_unique<Gateway>(std::move(dependencies), std::move(routes));
+  return routes;
+}
+
+Result<void> Gateway::set_providers(std::vector<ProviderConfig> providers) {
+  auto routes = make_routes(deps_, providers);
+  if (!routes) return fail(std::move(routes.error()));
+  routes_ = std::move(*routes);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LlmGateway>> make_gateway(GatewayDependencies dependencies, std::vector<ProviderConfig> providers) {
+  auto routes = make_routes(dependencies, providers);
+  if (!routes) return fail(std::move(routes.error()));
+  return std::make_unique<Gateway>(std::move(dependencies), std::move(*routes));
 }
 
 std::unique_ptr<LlmGateway> make_gateway(GatewayDependencies dependencies,
                                          std::map<std::string, std::unique_ptr<LlmProvider>> providers) {
-  std::map<std::string, Route, std::less<>> routes;
-  for (auto& [name, provider] : providers)
-    routes.emplace(name, Route{std::move(provider), std::make_unique<RateLimiter>(*dependencies.clock, RateLimits{})});
+  Routes routes;
+  for (auto& [name, provider] : providers) routes.emplace(name, make_route(dependencies, std::move(provider), {}));
   return std::make_unique<Gateway>(std::move(dependencies), std::move(routes));
 }
 

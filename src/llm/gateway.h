@@ -61,6 +61,8 @@ class LlmGateway {
   virtual ~LlmGateway() = default;
   virtual Task<std::expected<GatewayAnswer, LlmError>> complete(GatewayCall call) = 0;
   virtual std::vector<std::string> provider_names() const = 0;
+  /// Replaces all providers. Calls under way end with those they have; on an error nothing changes. Error: `llm.invalid_configuration`.
+  virtual Result<void> set_providers(std::vector<ProviderConfig> providers) = 0;
   /// Error `llm.not_found` with the names that exist, when the provider of "provider/model" is not configured.
   virtual Result<void> check_model(const std::string& model) const = 0;
   virtual std::map<std::string, GatewayCounters> counters() const = 0;

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "server/router.h"
+
+/// The routes of Mayfly's own API, one function a file.
+namespace mayfly {
+
+void add_agent_routes(Router& router);
+void add_run_routes(Router& router);
+void add_event_routes(Router& router);
+void add_key_routes(Router& router);
+/// Health, metrics and the documents.
+void add_ops_routes(Router& router);
+
+/// Checks that a spec can run here (its models' providers exist) before anything is stored. Error: `agent.invalid`.
+Result<void> check_deployable(const llm::LlmGateway& gateway, const agent::AgentSpec& spec);
+
+}  // namespace mayfly

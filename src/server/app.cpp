@@ -1,0 +1,264 @@
+#include "server/app.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/log.h"
+#include "blob/fs_blob_store.h"
+#include "server/api.h"
+#include "server/auth.h"
+#include "server/faces/faces.h"
+#include "server/providers.h"
+#include "store/sqlite_store.h"
+
+namespace mayfly {
+namespace {
+
+/// The built-in prices, with the operator's in front.
+Result<llm::PriceTable> load_prices(const std::string& file) {
+  if (file.empty()) return llm::PriceTable::built_in();
+  std::ifstream in(file);
+  std::stringstream text;
+  text << in.rdbuf();
+  if (!in) return fail("prices.invalid", "cannot read the price file " + file);
+  auto own = llm::PriceTable::parse(text.str());
+  if (!own) return fail("prices.invalid", file + ": " + own.error().message);
+  return llm::PriceTable::built_in().overlaid_with(*own);
+}
+
+/// A file that only its owner can read, from its first moment on.
+Result<void> write_private_file(const std::string& path, std::string_view text) {
+  ::unlink(path.c_str());
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) return fail("server.admin_key", "cannot write " + path + "; make the data directory writable");
+  const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
+  ::close(file);
+  if (!written) return fail("server.admin_key", "cannot write " + path + "; is the disk full?");
+  return {};
+}
+
+}  // namespace
+
+struct App::Parts {
+  Parts(Executor executor_, ServerConfig config_)
+      : executor(executor_), config(std::move(config_)), clock(executor), random(make_system_random()), tasks(executor), context{executor}, router(context) {}
+
+  Task<Result<void>> open_storage();
+  Task<Result<void>> open_models();
+  Task<Result<void>> open_engine();
+  Task<Result<void>> ensure_admin_key();
+  Task<Result<void>> deploy_project(App* app);
+  Result<void> listen();
+  Task<> close();
+
+  const Executor executor;
+  ServerConfig config;
+  SystemClock clock;
+  SeededRandom random;
+  CancelSource stopping;
+  TaskGroup tasks;
+  AppContext context;
+  Router router;
+  // Each is made of those above it; destroyed in the opposite order.
+  std::unique_ptr<Store> store;
+  std::unique_ptr<BlobStore> blobs;
+  std::unique_ptr<net::HttpClient> http;
+  std::unique_ptr<KeyRing> keys;
+  std::unique_ptr<ProviderSettings> providers;
+  std::unique_ptr<llm::LlmGateway> gateway;
+  std::unique_ptr<agent::AgentRegistry> registry;
+  std::unique_ptr<agent::AgentSteps> steps;
+  std::unique_ptr<engine::Engine> engine;
+  std::unique_ptr<agent::AgentService> service;
+  std::unique_ptr<net::HttpServer> server;
+  bool made_admin_key = false;
+  bool is_open = false;
+};
+
+App::App(Executor executor, ServerConfig config) : parts_(std::make_unique<Parts>(executor, std::move(config))) {
+  AppContext& context = parts_->context;
+  context.config = &parts_->config;
+  context.clock = &parts_->clock;
+  context.random = &parts_->random;
+  context.tasks = &parts_->tasks;
+  context.stopping = parts_->stopping.token();
+  add_agent_routes(parts_->router);
+  add_run_routes(parts_->router);
+  add_event_routes(parts_->router);
+  add_key_routes(parts_->router);
+  add_ops_routes(parts_->router);
+  add_face_routes(parts_->router, context);
+}
+
+App::~App() = default;
+
+Task<Result<void>> App::Parts::open_storage() {
+  SqliteStoreOptions options;
+  options.directory = config.data_dir;
+  options.view_sql = engine::view_sql();
+  auto opened = open_sqlite_store(executor, std::move(options));
+  if (!opened) co_return fail(opened.error());
+  store = std::move(*opened);
+  auto opened_blobs = open_fs_blob_store(executor, {.directory = config.data_dir + "/blobs"});
+  if (!opened_blobs) co_return fail(opened_blobs.error());
+  blobs = std::move(*opened_blobs);
+  keys = std::make_unique<KeyRing>(*store, clock);
+  if (auto loaded = co_await keys->load(); !loaded) co_return loaded;
+  context.store = store.get();
+  context.keys = keys.get();
+  co_return co_await ensure_admin_key();
+}
+
+Task<Result<void>> App::Parts::ensure_admin_key() {
+  if (keys->has_admin()) co_return Result<void>{};
+  auto created = co_await keys->create("admin (made by the first start)", {Scope::Admin}, std::nullopt);
+  if (!created) co_return fail(created.error());
+  auto written = write_private_file(config.data_dir + "/admin.key", created->text + "\n");
+  if (!written) co_return written;
+  made_admin_key = true;
+  co_return Result<void>{};
+}
+
+Task<Result<void>> App::Parts::open_models() {
+  http = net::make_http_client(executor, clock);
+  providers = std::make_unique<ProviderSettings>(*store, config);
+  if (auto loaded = co_await providers->load(); !loaded) co_return loaded;
+  auto prices = load_prices(config.price_file);
+  if (!prices) co_return fail(prices.error());
+  auto made = llm::make_gateway({executor, &clock, &random, http.get(), *prices}, std::vector<llm::ProviderConfig>());
+  if (!made) co_return fail(made.error());
+  gateway = std::move(*made);
+  for (const std::string& problem : providers->apply(gateway.get()))
+    log::warn("a provider cannot be used", {{"error", problem}});
+  registry = std::make_unique<agent::AgentRegistry>(*store, clock, *prices);
+  context.http = http.get();
+  context.providers = providers.get();
+  context.gateway = gateway.get();
+  context.registry = registry.get();
+  co_return co_await registry->load();
+}
+
+Task<Result<void>> App::Parts::open_engine() {
+  agent::ServiceDependencies deps{executor};
+  deps.store = store.get();
+  deps.clock = &clock;
+  deps.random = &random;
+  deps.gateway = gateway.get();
+  deps.http = http.get();
+  deps.registry = registry.get();
+  deps.environment = config.environment;
+  steps = agent::make_agent_steps(deps);
+  engine = engine::make_engine({executor, store.get(), blobs.get(), &clock, &random, registry.get(), steps.get()}, {});
+  steps->attach(*engine);
+  service = agent::make_agent_service(std::move(deps), *engine);
+  context.engine = engine.get();
+  context.service = service.get();
+  co_return co_await engine->open();
+}
+
+Task<Result<void>> App::Parts::deploy_project(App* app) {
+  if (config.project.empty()) co_return Result<void>{};
+  auto project = agent::load_project(config.project);
+  if (!project) {
+    std::string all;
+    for (const agent::SpecProblem& problem : project.error()) all += (all.empty() ? "" : "\n") + problem.where + ": " + problem.message;
+    co_return fail("project.invalid", std::move(all));
+  }
+  auto deployed = co_await app->deploy(std::move(*project));
+  if (!deployed) co_return fail(deployed.error());
+  co_return Result<void>{};
+}
+
+Result<void> App::Parts::listen() {
+  net::ServerOptions options;
+  options.address = config.address;
+  options.port = config.port;
+  options.body_bytes_max = config.body_bytes_max;
+  options.header_bytes_max = config.header_bytes_max;
+  options.connections_max = config.connections_max;
+  server = net::make_http_server(executor, clock, std::move(options),
+                                 [this](net::Request& request, net::Responder& responder) { return router.handle(request, responder); });
+  if (auto listening = server->listen(); !listening) return listening;
+  context.server = server.get();
+  context.ready = true;
+  return {};
+}
+
+Task<Result<void>> App::start() {
+  Parts& parts = *parts_;
+  parts.is_open = true;
+  auto done = co_await parts.open_storage();
+  if (done) done = co_await parts.open_models();
+  if (done) done = co_await parts.open_engine();
+  if (done) done = co_await parts.deploy_project(this);
+  if (done) done = parts.listen();
+  if (!done) {
+    co_await parts.close();
+    co_return done;
+  }
+  if (!parts.config.is_loopback())
+    log::warn("the API is reachable from other machines without TLS; put a reverse proxy with TLS in front", {{"address", parts.config.address}});
+  log::info("listening", {{"url", url()}, {"data", parts.config.data_dir}, {"agents", parts.registry->list().size()}});
+  co_return Result<void>{};
+}
+
+Task<> App::stop() {
+  if (!parts_->is_open) co_return;
+  log::info("stopping; running steps get some time to end", {{"grace", to_human(parts_->config.shutdown_grace)}});
+  co_await parts_->close();
+  log::info("stopped");
+}
+
+Task<> App::Parts::close() {
+  if (!std::exchange(is_open, false)) co_return;
+  context.ready = false;
+  const auto deadline = clock.monotonic() + config.shutdown_grace;
+  stopping.cancel();
+  if (server) co_await server->stop(config.shutdown_grace);
+  const auto left = std::chrono::ceil<Millis>(deadline - clock.monotonic());
+  if (engine) co_await engine->stop(std::max(left, Millis{0}));
+  co_await tasks.join();
+  if (store) co_await store->close();
+}
+
+Task<Result<std::vector<agent::AgentVersion>>> App::deploy(agent::Project project) {
+  Parts& parts = *parts_;
+  std::vector<ProviderSetting> settings;
+  for (std::size_t i = 0; i < project.providers.size(); ++i) {
+    llm::ProviderConfig config = project.providers[i];
+    config.api_key.clear();
+    if (!config.script_path.empty() && std::filesystem::path(config.script_path).is_relative())
+      config.script_path = (std::filesystem::path(project.directory) / config.script_path).lexically_normal().string();
+    settings.push_back({std::move(config), i < project.provider_key_env.size() ? project.provider_key_env[i] : std::string()});
+  }
+  if (auto done = co_await parts.providers->deploy(std::move(settings), parts.gateway.get()); !done) co_return fail(done.error());
+  for (const agent::AgentSpec& spec : project.agents)
+    if (const auto checked = check_deployable(*parts.gateway, spec); !checked) co_return fail(checked.error());
+  std::vector<agent::AgentVersion> out;
+  for (agent::AgentSpec& spec : project.agents) {
+    auto version = co_await parts.registry->deploy(std::move(spec));
+    if (!version) co_return fail(version.error());
+    out.push_back(std::move(*version));
+  }
+  co_return out;
+}
+
+std::uint16_t App::port() const { return parts_->server ? parts_->server->port() : 0; }
+
+std::string App::url() const {
+  const std::string& address = parts_->config.address;
+  const bool is_v6 = address.find(':') != std::string::npos;
+  const std::string host = address == "0.0.0.0" ? "127.0.0.1" : address == "::" ? "[::1]" : is_v6 ? "[" + address + "]" : address;
+  return "http://" + host + ":" + std::to_string(port());
+}
+
+std::string App::admin_key_path() const { return parts_->config.data_dir + "/admin.key"; }
+bool App::made_admin_key() const { return parts_->made_admin_key; }
+AppContext& App::context() { return parts_->context; }
+Router& App::router() { return parts_->router; }
+
+}  // namespace mayfly

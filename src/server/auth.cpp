@@ -1,0 +1,186 @@
+#include "server/auth.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/hash.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/log.h"
+
+namespace mayfly {
+namespace {
+
+constexpr std::array<std::pair<Scope, std::string_view>, 6> kScopes{{{Scope::Read, "read"},
+                                                                     {Scope::Invoke, "invoke"},
+                                                                     {Scope::Answer, "answer"},
+                                                                     {Scope::Deploy, "deploy"},
+                                                                     {Scope::Gateway, "gateway"},
+                                                                     {Scope::Admin, "admin"}}};
+constexpr std::string_view kPrefix = "meta/key/";
+constexpr std::size_t kIdBytes = 4, kSecretBytes = 32;
+constexpr std::size_t kNameBytesMax = 100, kKeysMax = 1'000, kKeyTextBytesMax = 200;
+constexpr std::int64_t kHourMs = 3'600'000;
+
+std::string to_row(const ApiKey& key, const std::string& secret_hash) {
+  JsonObject out{{"id", key.id}, {"name", key.name}, {"hash", secret_hash}, {"created", to_unix_ms(key.created)}};
+  JsonArray scopes;
+  for (const std::string_view name : key.scopes.names()) scopes.emplace_back(name);
+  out["scopes"] = std::move(scopes);
+  if (key.expires) out["expires"] = to_unix_ms(*key.expires);
+  if (key.last_used) out["last_used"] = to_unix_ms(*key.last_used);
+  return to_text(out);
+}
+
+std::optional<TimePoint> time_of(const JsonObject& row, std::string_view name) {
+  if (!get(row, name)) return std::nullopt;
+  return from_unix_ms(get_int(row, name));
+}
+
+/// The key in `Authorization: Bearer …` or `x-api-key: …`; empty when there is none.
+std::string_view presented_key(const net::Headers& headers) {
+  if (const auto authorization = headers.find("authorization")) {
+    const auto space = authorization->find(' ');
+    if (space != std::string_view::npos && net::equal_ignoring_case(authorization->substr(0, space), "bearer")) {
+      std::string_view key = authorization->substr(space + 1);
+      while (key.starts_with(' ')) key.remove_prefix(1);
+      return key;
+    }
+  }
+  return headers.find("x-api-key").value_or("");
+}
+
+}  // namespace
+
+std::string_view to_string(Scope scope) {
+  for (const auto& [candidate, name] : kScopes)
+    if (candidate == scope) return name;
+  return "";
+}
+
+std::optional<Scope> scope_from_string(std::string_view text) {
+  for (const auto& [candidate, name] : kScopes)
+    if (name == text) return candidate;
+  return std::nullopt;
+}
+
+std::vector<std::string_view> Scopes::names() const {
+  std::vector<std::string_view> out;
+  for (const auto& [scope, name] : kScopes)
+    if (has(scope)) out.push_back(name);
+  return out;
+}
+
+Task<Result<void>> KeyRing::load() {
+  auto rows = co_await store_.scan(KeyRange::prefix(kPrefix), kScanRecordsMax, Direction::Forward);
+  if (!rows) co_return fail(rows.error());
+  keys_.clear();
+  for (const Record& row : *rows) {
+    const auto value = parse_json(row.value);
+    if (!value || !value->is_object()) co_return fail("store.damaged", "an API key's record cannot be read; restore the data directory from a backup");
+    const JsonObject& in = value->get_object();
+    Entry entry;
+    entry.key.id = get_string(in, "id");
+    entry.key.name = get_string(in, "name");
+    entry.key.created = from_unix_ms(get_int(in, "created"));
+    entry.key.expires = time_of(in, "expires");
+    entry.key.last_used = time_of(in, "last_used");
+    entry.secret_hash = get_string(in, "hash");
+    if (const auto* scopes = get_array(in, "scopes"))
+      for (const Json& name : *scopes)
+        if (name.is_string())
+          if (const auto scope = scope_from_string(std::string_view(name.get_string()))) entry.key.scopes.add(*scope);
+    std::string id = entry.key.id;
+    keys_.emplace(std::move(id), std::move(entry));
+  }
+  co_return Result<void>{};
+}
+
+bool KeyRing::has_admin() const {
+  return std::ranges::any_of(keys_, [&](const auto& item) {
+    const ApiKey& key = item.second.key;
+    return key.scopes.has(Scope::Admin) && (!key.expires || *key.expires > clock_.now());
+  });
+}
+
+std::vector<ApiKey> KeyRing::list() const {
+  std::vector<ApiKey> out;
+  for (const auto& [id, entry] : keys_) out.push_back(entry.key);
+  std::ranges::sort(out, {}, [](const ApiKey& key) { return std::pair(key.created, key.id); });
+  return out;
+}
+
+Task<Result<void>> KeyRing::write(Entry entry, bool is_new) {
+  const std::string row = std::string(kPrefix) + entry.key.id;
+  Batch batch;
+  batch.require.push_back(is_new ? Precondition::absent(row) : Precondition::present(row));
+  batch.puts.push_back({row, to_row(entry.key, entry.secret_hash)});
+  auto outcome = co_await store_.commit(std::move(batch));
+  if (!outcome) co_return fail(outcome.error());
+  if (!outcome->committed()) co_return fail("key.conflict", "the key changed at the same time; try again", Retry::Safe);
+  co_return Result<void>{};
+}
+
+Task<Result<KeyRing::Created>> KeyRing::create(std::string name, Scopes scopes, std::optional<TimePoint> expires) {
+  if (name.empty() || name.size() > kNameBytesMax || !is_utf8(name))
+    co_return fail("key.invalid", "a key's name has 1 to 100 bytes of UTF-8: say who or what will use it");
+  if (scopes.empty()) co_return fail("key.invalid", "a key needs at least one scope of: read, invoke, answer, deploy, gateway, admin");
+  if (expires && *expires <= clock_.now()) co_return fail("key.invalid", "the key would have expired already; give a time in the future");
+  if (keys_.size() >= kKeysMax) co_return fail("key.invalid", "there are 1,000 keys already; revoke some that nobody uses");
+  const std::string secret = to_base64url(secure_random_bytes(kSecretBytes));
+  Entry entry{{to_hex(secure_random_bytes(kIdBytes)), std::move(name), scopes, clock_.now(), expires, std::nullopt}, sha256_hex(secret)};
+  auto written = co_await write(entry, true);
+  if (!written) co_return fail(written.error());
+  Created out{entry.key, "mf_" + entry.key.id + "_" + secret};
+  std::string id = entry.key.id;
+  keys_.insert_or_assign(std::move(id), std::move(entry));
+  co_return out;
+}
+
+Task<Result<void>> KeyRing::revoke(std::string id) {
+  const auto found = keys_.find(id);
+  if (found == keys_.end()) co_return fail("key.not_found", "there is no key '" + id + "'; list them with `mayfly keys list`");
+  const auto is_other_admin = [&](const auto& item) { return item.first != id && item.second.key.scopes.has(Scope::Admin); };
+  if (found->second.key.scopes.has(Scope::Admin) && std::ranges::none_of(keys_, is_other_admin))
+    co_return fail("key.last_admin", "this is the last admin key; create another one first");
+  Batch batch;
+  batch.deletes.push_back(std::string(kPrefix) + id);
+  auto outcome = co_await store_.commit(std::move(batch));
+  if (!outcome) co_return fail(outcome.error());
+  keys_.erase(id);
+  co_return Result<void>{};
+}
+
+Result<Principal> KeyRing::authenticate(const net::Headers& headers) const {
+  const std::string_view text = presented_key(headers);
+  if (text.empty())
+    return fail("auth.missing", "this needs an API key; send it as \"Authorization: Bearer mf_…\" (the first start wrote one to admin.key in the data directory)");
+  const Error invalid{"auth.invalid", "the API key is not known to this server; it may have been revoked or belong to another one", Retry::Never};
+  if (text.size() > kKeyTextBytesMax || !text.starts_with("mf_") || text.size() < 13 || text[11] != '_') return fail(invalid);
+  const auto found = keys_.find(text.substr(3, 8));
+  // The hash is computed also for an unknown id, so that the time tells nothing.
+  const std::string hash = sha256_hex(text.substr(12));
+  if (found == keys_.end() || !equal_constant_time(hash, found->second.secret_hash)) return fail(invalid);
+  const ApiKey& key = found->second.key;
+  if (key.expires && *key.expires <= clock_.now())
+    return fail("auth.expired", "the API key '" + key.name + "' expired at " + to_rfc3339(*key.expires) + "; ask for a new one");
+  return Principal{key.id, key.name, key.scopes};
+}
+
+bool KeyRing::note_use(const std::string& id) {
+  const auto found = keys_.find(id);
+  if (found == keys_.end()) return false;
+  const TimePoint hour = from_unix_ms(to_unix_ms(clock_.now()) / kHourMs * kHourMs);
+  if (found->second.key.last_used == hour) return false;
+  found->second.key.last_used = hour;
+  return true;
+}
+
+Task<> KeyRing::store_use(std::string id) {
+  const auto found = keys_.find(id);
+  if (found == keys_.end()) co_return;
+  if (const auto written = co_await write(found->second, false); !written)
+    log::debug("the last use of a key was not stored", {{"id", id}, {"error", written.error().message}});
+}
+
+}  // namespace mayfly

@@ -1,0 +1,77 @@
+#include "server/problem.h"
+
+#include <algorithm>
+#include <array>
+
+namespace mayfly {
+namespace {
+
+struct Rule {
+  std::string_view code;
+  int status;
+};
+
+constexpr std::array<Rule, 33> kRules{{{"auth.missing", 401},
+                                       {"auth.invalid", 401},
+                                       {"auth.expired", 401},
+                                       {"auth.forbidden", 403},
+                                       {"host.not_allowed", 421},
+                                       {"route.method_not_allowed", 405},
+                                       {"agent.no_such_version", 404},
+                                       {"blob.not_found", 503},
+                                       {"session.busy", 409},
+                                       {"session.required", 422},
+                                       {"session.not_keyed", 422},
+                                       {"session.inbox_full", 429},
+                                       {"run.ended", 409},
+                                       {"run.not_ended", 409},
+                                       {"operation.not_waiting", 409},
+                                       {"operation.no_retry", 409},
+                                       {"question.ambiguous", 409},
+                                       {"key.last_admin", 409},
+                                       {"idempotency.mismatch", 422},
+                                       {"idempotency.invalid_key", 400},
+                                       {"input.too_large", 413},
+                                       {"json.too_large", 413},
+                                       {"json.invalid", 400},
+                                       {"json.too_deep", 400},
+                                       {"request.invalid", 400},
+                                       {"time.invalid", 400},
+                                       {"duration.invalid", 400},
+                                       {"engine.overloaded", 429},
+                                       {"engine.stopping", 503},
+                                       {"llm.rate_limited", 429},
+                                       {"llm.overloaded", 503},
+                                       {"llm.timeout", 504},
+                                       {"llm.invalid_request", 400}}};
+
+/// The part after the last dot.
+std::string_view last_part(std::string_view code) { return code.substr(code.rfind('.') + 1); }
+
+}  // namespace
+
+int status_of(const Error& error) {
+  const auto rule = std::ranges::find(kRules, error.code, &Rule::code);
+  if (rule != kRules.end()) return rule->status;
+  const std::string_view part = last_part(error.code);
+  if (part == "not_found" || part == "no_such_version") return 404;
+  if (part == "too_large") return 413;
+  if (part.starts_with("invalid") || part == "mismatch") return 422;
+  if (error.code.starts_with("store.") || error.code.starts_with("blob.")) return 503;
+  if (error.code.starts_with("llm.")) return 502;
+  return error.retry == Retry::Safe ? 503 : 500;
+}
+
+net::Response to_problem(const Error& error) {
+  const int status = status_of(error);
+  net::Response out = net::problem(status, error.code, error.message);
+  if (status == 401) out.headers.add("WWW-Authenticate", "Bearer realm=\"mayfly\"");
+  if (status == 429 || status == 503) out.headers.add("Retry-After", "1");
+  return out;
+}
+
+net::Response json_response(int status, const Json& body) {
+  return {status, {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}}, to_text(body)};
+}
+
+}  // namespace mayfly
