@@ -1,0 +1,270 @@
+#include "cli/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "agent/agent_spec.h"
+#include "cli/commands.h"
+
+#ifndef MAYFLY_VERSION
+#define MAYFLY_VERSION "unknown"
+#endif
+
+namespace mayfly::cli {
+namespace {
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 ok, 1 failed run or negative result, 2 wrong usage or input, 3 no server answers,\n"
+    "4 not authorised, 5 not found, 6 the run waits for a person.";
+
+/// Declares the commands; what the command line chose is in `chosen` afterwards.
+class Commands {
+ public:
+  explicit Commands(const Terminal& terminal) : terminal_(terminal) {
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", MAYFLY_VERSION);
+    app_.footer(std::string("Start with:\n  mayfly init shop && cd shop\n  mayfly serve --project .\n  mayfly invoke clerk \"Where is order A-17?\"\n\n") + kExitCodes);
+    add_server_commands();
+    add_project_commands();
+    add_run_commands();
+    add_question_commands();
+    add_change_commands();
+    add_key_commands();
+  }
+
+  CLI::App app_{"Mayfly: durable AI agents that exist only while they work"};
+  std::function<ExitCode()> chosen_;
+
+ private:
+  using Start = std::function<Task<ExitCode>(Env&)>;
+
+  CLI::App* command(const std::string& name, const std::string& what, const std::string& examples) {
+    CLI::App* sub = app_.add_subcommand(name, what);
+    sub->footer((examples.empty() ? "" : "Examples:\n" + examples + "\n\n") + kExitCodes);
+    return sub;
+  }
+  void add_connection(CLI::App* sub) {
+    sub->add_option("--url", common_.connection.url, "Where the server is")->envname("MAYFLY_URL")->capture_default_str()->group("Connection");
+    sub->add_option("--key", common_.connection.key, "API key; for a local server found in the data directory")->envname("MAYFLY_API_KEY")->group("Connection");
+    sub->add_option("--data", common_.connection.data_dir, "The server's data directory")->envname("MAYFLY_DATA")->capture_default_str()->group("Connection");
+    sub->add_flag("--json", common_.json, "Print JSON for programs")->group("Connection");
+  }
+  /// A command that talks to the server.
+  void runs_on_server(CLI::App* sub, Start start) {
+    add_connection(sub);
+    sub->callback([this, start = std::move(start)] { chosen_ = [this, start] { return with_api(terminal_, common_, start); }; });
+  }
+  void runs_here(CLI::App* sub, std::function<ExitCode()> start) {
+    sub->callback([this, start = std::move(start)] { chosen_ = start; });
+  }
+
+  void add_server_commands() {
+    auto* sub = command("serve", "Run the server",
+                        "  mayfly serve                                  # on 127.0.0.1:7400, data in ./.mayfly\n"
+                        "  mayfly serve --project . --listen 127.0.0.1:8080\n"
+                        "  mayfly serve --data /var/lib/mayfly --log-format json");
+    sub->add_option("--data", serve_.data_dir, "Where everything durable is kept")->envname("MAYFLY_DATA")->capture_default_str();
+    sub->add_option("--listen", serve_.listen, "HOST:PORT; port 0 takes a free one")->envname("MAYFLY_LISTEN")->capture_default_str();
+    sub->add_option("--project", serve_.project, "A mayfly.yaml or its folder, deployed at the start");
+    sub->add_option("--log-format", serve_.log_format, "auto, json or text")->capture_default_str();
+    sub->add_option("--log-level", serve_.log_level, "debug, info, warn or error")->capture_default_str();
+    sub->add_option("--shutdown-grace", serve_.shutdown_grace, "How long running steps may take to end on SIGTERM")->capture_default_str();
+    sub->add_option("--prices", serve_.price_file, "A JSON file with model prices, in front of the built-in ones");
+    sub->add_option("--allow-host", serve_.allowed_hosts, "A further Host name to answer to on a loopback address");
+    sub->add_flag("--open-metrics", serve_.open_metrics, "/metrics without a key for callers on this machine");
+    runs_here(sub, [this] { return serve(terminal_, serve_); });
+
+    sub = command("demo", "Serve a project and let its first agent answer the tickets in its tickets/ folder",
+                  "  mayfly demo examples/support\n  mayfly demo examples/support --yes     # answers approvals by itself");
+    sub->add_option("project", demo_.directory, "Folder of a mayfly.yaml")->capture_default_str();
+    sub->add_option("--data", demo_.data_dir, "Where everything durable is kept")->envname("MAYFLY_DATA")->capture_default_str();
+    sub->add_flag("--yes,-y", demo_.yes, "Approve amounts below 200, deny others, without asking");
+    sub->add_flag("--stay", demo_.stay, "Keep serving at the end also without a terminal");
+    runs_here(sub, [this] { return demo(terminal_, demo_); });
+
+    sub = command("doctor", "Check this machine, the data directory and the server", "  mayfly doctor\n  mayfly doctor --data /var/lib/mayfly --json");
+    add_connection(sub);
+    runs_here(sub, [this] { return doctor(terminal_, common_); });
+
+    sub = command("version", "Print the version", "");
+    sub->add_flag("--json", common_.json, "Print JSON for programs");
+    runs_here(sub, [this] {
+      terminal_.line(common_.json ? to_text(JsonObject{{"version", MAYFLY_VERSION}}) : std::string("mayfly ") + MAYFLY_VERSION);
+      return ExitCode::Ok;
+    });
+  }
+
+  void add_project_commands() {
+    auto* sub = command("init", "Write a small project that works at once", "  mayfly init shop\n  mayfly init --schema > mayfly.schema.json     # for editors");
+    sub->add_option("directory", text_, "Where to; default: here");
+    sub->add_flag("--schema", flag_, "Only print the JSON Schema of mayfly.yaml");
+    runs_here(sub, [this] {
+      if (!flag_) return init_project(terminal_, text_);
+      terminal_.print(agent::project_schema_text());
+      return ExitCode::Ok;
+    });
+
+    sub = command("validate", "Check a mayfly.yaml: every problem with its place", "  mayfly validate\n  mayfly validate shop --json");
+    sub->add_option("project", path_, "A mayfly.yaml or its folder")->capture_default_str();
+    sub->add_flag("--json", common_.json, "Print JSON for programs");
+    runs_here(sub, [this] { return validate(terminal_, path_, common_.json); });
+
+    sub = command("deploy", "Give the server the agents of a project", "  mayfly deploy\n  mayfly deploy shop/mayfly.yaml");
+    sub->add_option("project", path_, "A mayfly.yaml or its folder")->capture_default_str();
+    runs_on_server(sub, [this](Env& env) { return deploy(env, path_); });
+
+    sub = command("agents", "List the deployed agents", "  mayfly agents");
+    runs_on_server(sub, [](Env& env) { return agents(env); });
+
+    sub = command("rollback", "Let new runs of an agent start with an earlier version", "  mayfly rollback clerk\n  mayfly rollback clerk --version 3");
+    sub->add_option("agent", agent_, "The agent's name")->required();
+    sub->add_option("--version", number_, "Default: the one before the current")->check(CLI::PositiveNumber);
+    runs_on_server(sub, [this](Env& env) { return rollback(env, agent_, number_); });
+  }
+
+  void add_run_commands() {
+    auto* sub = command("invoke", "Start an agent and show what it does",
+                        "  mayfly invoke clerk \"Where is order A-17?\"\n  mayfly invoke clerk @ticket.txt --session ann@example.com\n"
+                        "  echo hello | mayfly invoke clerk -\n  mayfly invoke clerk --data '{\"order\": \"A-17\"}' --no-wait");
+    sub->add_option("agent", invoke_.agent, "The agent's name")->required();
+    sub->add_option("text", words_, "The message; - reads standard input, @FILE a file");
+    sub->add_option("--session,-s", invoke_.session, "Key of the conversation (keyed agents)");
+    sub->add_option("--idempotency-key", invoke_.idempotency_key, "The same key starts the same run once");
+    sub->add_option("--data,-d", invoke_.data, "JSON input, alone or beside the text; @FILE reads a file");
+    sub->add_option("--version", invoke_.version, "Instead of the current version")->check(CLI::PositiveNumber);
+    sub->add_flag("--no-wait", invoke_.no_wait, "Print the run's id and do not wait");
+    sub->add_flag("--stream", invoke_.stream, "Live text also when the output is no terminal");
+    sub->add_flag("--wait", invoke_.wait_for_people, "Go on waiting while a person is asked");
+    sub->add_option("--url", common_.connection.url, "Where the server is")->envname("MAYFLY_URL")->capture_default_str()->group("Connection");
+    sub->add_option("--key", common_.connection.key, "API key")->envname("MAYFLY_API_KEY")->group("Connection");
+    sub->add_option("--data-dir", common_.connection.data_dir, "The server's data directory")->envname("MAYFLY_DATA")->capture_default_str()->group("Connection");
+    sub->add_flag("--json", common_.json, "Print the finished run as JSON")->group("Connection");
+    sub->callback([this] {
+      for (const std::string& word : words_) invoke_.text += (invoke_.text.empty() ? "" : " ") + word;
+      chosen_ = [this] { return with_api(terminal_, common_, [this](Env& env) { return invoke(env, invoke_); }); };
+    });
+
+    sub = command("chat", "Talk to an agent, line by line", "  mayfly chat support --session ann@example.com");
+    sub->add_option("agent", agent_, "The agent's name")->required();
+    sub->add_option("--session,-s", session_, "Key of the conversation (keyed agents)");
+    runs_on_server(sub, [this](Env& env) { return chat(env, agent_, session_); });
+
+    sub = command("runs", "List runs, newest first", "  mayfly runs\n  mayfly runs --waiting\n  mayfly runs --agent clerk --status failed --limit 100 --json");
+    sub->add_option("--agent", runs_.agent, "Only this agent's");
+    sub->add_option("--session", runs_.session, "Only this session's (with --agent)");
+    sub->add_option("--status", runs_.status, "running, succeeded, failed, timed_out or stopped");
+    sub->add_flag("--waiting", runs_.waiting, "Only those that wait for something");
+    sub->add_option("--limit", runs_.limit, "At most so many")->check(CLI::Range(1, 1000))->capture_default_str();
+    runs_on_server(sub, [this](Env& env) { return runs(env, runs_); });
+
+    sub = command("show", "Show one run step by step", "  mayfly show RUN\n  mayfly show RUN --full\n  mayfly show RUN --transcript");
+    sub->add_option("run", show_.run, "The run's id")->required();
+    sub->add_flag("--full", show_.full, "Whole inputs and results");
+    sub->add_flag("--transcript", show_.transcript, "The conversation as the model saw it");
+    runs_on_server(sub, [this](Env& env) { return show(env, show_); });
+
+    sub = command("logs", "Print a run's events, one a line", "  mayfly logs RUN\n  mayfly logs -f RUN           # until it ends, over restarts of the server");
+    sub->add_option("run", run_, "The run's id")->required();
+    sub->add_flag("-f,--follow", flag_, "Go on until the run has ended");
+    runs_on_server(sub, [this](Env& env) { return logs(env, run_, flag_); });
+  }
+
+  void add_question_commands() {
+    auto* sub = command("questions", "List what runs wait for a person to answer", "  mayfly questions\n  mayfly questions --json");
+    sub->add_option("run", run_, "Only this run's");
+    runs_on_server(sub, [this](Env& env) { return questions(env, run_); });
+
+    const auto answer_options = [this](CLI::App* to) {
+      to->add_option("--operation", answer_.operation, "Which question, when the run has several")->check(CLI::PositiveNumber);
+      to->add_option("--comment,-m", answer_.comment, "Told to the model");
+    };
+    for (const std::string decision : {"approve", "deny"}) {
+      sub = command(decision, decision == "approve" ? "Allow what a run asks for" : "Refuse what a run asks for",
+                    "  mayfly " + decision + " RUN" + (decision == "deny" ? " --comment \"too much\"" : ""));
+      sub->add_option("run", answer_.run, "The run's id")->required();
+      answer_options(sub);
+      runs_on_server(sub, [this, decision](Env& env) {
+        answer_.decision = decision;
+        return answer(env, answer_);
+      });
+    }
+    sub = command("answer", "Answer a question of a run", "  mayfly answer RUN \"the blue one\"\n  mayfly answer RUN continue --add '{\"usd\": 1.0}'");
+    sub->add_option("run", answer_.run, "The run's id")->required();
+    sub->add_option("decision", answer_.decision, "What is answered; `mayfly questions` says what is accepted")->required();
+    sub->add_option("--add", answer_.add, "For a limit: how much more, as JSON");
+    answer_options(sub);
+    runs_on_server(sub, [this](Env& env) { return answer(env, answer_); });
+  }
+
+  void add_change_commands() {
+    auto* sub = command("cancel", "Stop a run", "  mayfly cancel RUN --reason \"no longer needed\"");
+    sub->add_option("run", run_, "The run's id")->required();
+    sub->add_option("--reason", text_, "Kept with the run");
+    runs_on_server(sub, [this](Env& env) { return cancel(env, run_, text_); });
+
+    sub = command("fork", "Start a new run that shares a run's past", "  mayfly fork RUN --at 5\n  mayfly fork RUN --at 5 --instructions-file prompt.md --model anthropic/claude-sonnet-4-5");
+    sub->add_option("run", run_, "The run's id")->required();
+    sub->add_option("--at", number_, "The model call (operation) to make anew; default: the first")->check(CLI::NonNegativeNumber);
+    sub->add_option("--instructions-file", text_, "Other instructions");
+    sub->add_option("--model", session_, "Another model");
+    runs_on_server(sub, [this](Env& env) { return fork(env, run_, number_, text_, session_); });
+
+    sub = command("replay", "Play a run again offline and compare", "  mayfly replay RUN\n  mayfly replay RUN --with .      # as the project here would do it");
+    sub->add_option("run", run_, "The run's id")->required();
+    sub->add_option("--with", text_, "A mayfly.yaml or its folder: compare with this project's agent");
+    sub->add_option("--agent", agent_, "Its agent; default: the run's");
+    runs_on_server(sub, [this](Env& env) { return replay(env, run_, text_, agent_); });
+  }
+
+  void add_key_commands() {
+    auto* keys = command("keys", "Make, list and revoke API keys",
+                         "  mayfly keys create ci --scope deploy --scope read\n  mayfly keys list\n  mayfly keys revoke 1a2b3c4d");
+    keys->require_subcommand(1);
+    auto* sub = keys->add_subcommand("create", "Make a key; it is printed once");
+    sub->add_option("name", text_, "What it is for")->required();
+    sub->add_option("--scope", words_, "admin, deploy, invoke, read, answer or gateway; may be given several times")->required()->allow_extra_args(false);
+    sub->add_option("--expires-in", session_, "Like 12h or 30d; default: never");
+    runs_on_server(sub, [this](Env& env) { return create_key(env, text_, words_, session_); });
+    sub = keys->add_subcommand("list", "List the keys, without their secrets");
+    runs_on_server(sub, [](Env& env) { return list_keys(env); });
+    sub = keys->add_subcommand("revoke", "Make a key worthless at once");
+    sub->add_option("id", text_, "Its id")->required();
+    runs_on_server(sub, [this](Env& env) { return revoke_key(env, text_); });
+  }
+
+  const Terminal& terminal_;
+  CommonOptions common_;
+  ServeOptions serve_;
+  DemoOptions demo_;
+  InvokeOptions invoke_;
+  RunsOptions runs_;
+  ShowOptions show_;
+  AnswerOptions answer_;
+  std::string agent_, run_, session_, text_, path_ = ".";
+  std::vector<std::string> words_;
+  std::int64_t number_ = 0;
+  bool flag_ = false;
+};
+
+}  // namespace
+
+int run_cli(int argc, const char* const* argv) {
+  const Terminal terminal;
+  Commands commands(terminal);
+  try {
+    commands.app_.parse(argc, argv);
+  } catch (const CLI::Success& asked_for_help) {
+    return commands.app_.exit(asked_for_help);
+  } catch (const CLI::ParseError& error) {
+    std::string path = "mayfly";
+    for (const CLI::App* app = &commands.app_; !app->get_subcommands().empty();) {
+      app = app->get_subcommands().front();
+      path += " " + app->get_name();
+    }
+    terminal.error({"usage", std::string(error.what()) + "; see `" + path + " --help`"});
+    return static_cast<int>(ExitCode::Usage);
+  }
+  return static_cast<int>(commands.chosen_());
+}
+
+}  // namespace mayfly::cli

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/api.h"
+#include "cli/terminal.h"
+#include "runtime/clock.h"
+
+namespace mayfly::cli {
+
+/// What every command takes.
+struct CommonOptions {
+  Connection connection;
+  bool json = false;               ///< data as JSON instead of tables
+};
+
+/// What a command that talks to a server works with. Outlives the command.
+struct Env {
+  const Terminal& terminal;
+  Clock& clock;
+  Api& api;
+  bool json = false;
+};
+
+/// Makes a client, runs the command to its end on a loop of its own, and says what went wrong.
+ExitCode with_api(const Terminal& terminal, const CommonOptions& options, std::function<Task<ExitCode>(Env&)> command);
+
+struct InvokeOptions {
+  std::string agent;
+  std::string text;                ///< "-": standard input; "@FILE": a file
+  std::string data;                ///< JSON beside the text, or alone; "@FILE" too
+  std::string session;
+  std::string idempotency_key;
+  std::int64_t version = 0;        ///< 0: the current one
+  bool no_wait = false;
+  bool stream = false;             ///< live text also without a terminal
+  bool wait_for_people = false;
+};
+/// The body of POST /v1/agents/NAME/runs. Error: `usage`, `input.*`.
+Result<JsonObject> invocation_body(const InvokeOptions& options);
+Task<ExitCode> invoke(Env& env, InvokeOptions options);
+Task<ExitCode> chat(Env& env, std::string agent, std::string session);
+
+/// What is answered to a question without asking anybody.
+struct Decision {
+  std::string decision;
+  std::string comment;
+};
+
+struct FollowOptions {
+  bool show_text = true;           ///< what the model says, as it says it
+  bool result_at_end = true;
+  bool ask = false;                ///< questions may be put to the person at the terminal
+  bool wait_for_people = false;    ///< go on waiting when a question is open and nobody can be asked
+  /// Set: answers by itself what it has an answer for.
+  std::function<std::optional<Decision>(const JsonObject& question)> decide;
+};
+/// Follows a run to its end for a person, or to its result for a script.
+Task<ExitCode> follow(Env& env, std::string run, FollowOptions options);
+
+struct AnswerOptions {
+  std::string run;
+  std::int64_t operation = 0;      ///< 0: the run's only open question
+  std::string decision;
+  std::string comment;
+  std::string add;                 ///< JSON
+};
+Task<ExitCode> answer(Env& env, AnswerOptions options);
+Task<ExitCode> questions(Env& env, std::string run);
+
+struct RunsOptions {
+  std::string agent, session, status;
+  bool waiting = false;
+  std::int64_t limit = 20;
+};
+Task<ExitCode> runs(Env& env, RunsOptions options);
+struct ShowOptions {
+  std::string run;
+  bool full = false;
+  bool transcript = false;
+};
+Task<ExitCode> show(Env& env, ShowOptions options);
+Task<ExitCode> logs(Env& env, std::string run, bool follow);
+Task<ExitCode> cancel(Env& env, std::string run, std::string reason);
+Task<ExitCode> fork(Env& env, std::string run, std::int64_t at, std::string instructions_file, std::string model);
+Task<ExitCode> replay(Env& env, std::string run, std::string project, std::string agent);
+
+Task<ExitCode> deploy(Env& env, std::string path);
+Task<ExitCode> rollback(Env& env, std::string agent, std::int64_t version);
+Task<ExitCode> agents(Env& env);
+Task<ExitCode> list_keys(Env& env);
+Task<ExitCode> create_key(Env& env, std::string name, std::vector<std::string> scopes, std::string expires_in);
+Task<ExitCode> revoke_key(Env& env, std::string id);
+
+ExitCode init_project(const Terminal& terminal, const std::string& directory);
+ExitCode validate(const Terminal& terminal, const std::string& path, bool json);
+ExitCode doctor(const Terminal& terminal, const CommonOptions& options);
+
+struct ServeOptions {
+  std::string data_dir = ".mayfly";
+  std::string listen = "127.0.0.1:7400";
+  std::string project;
+  std::string log_format = "auto";
+  std::string log_level = "info";
+  std::string shutdown_grace = "10s";
+  std::string price_file;
+  std::vector<std::string> allowed_hosts;
+  bool open_metrics = false;
+};
+/// "HOST:PORT", "[::1]:PORT", ":PORT" or "PORT". Error: `usage`.
+Result<std::pair<std::string, std::uint16_t>> parse_listen(const std::string& text);
+ExitCode serve(const Terminal& terminal, const ServeOptions& options);
+
+struct DemoOptions {
+  std::string directory = ".";
+  std::string data_dir = ".mayfly";
+  bool yes = false;                ///< answers approvals by itself
+  bool stay = false;               ///< keeps serving at the end also without a terminal
+};
+ExitCode demo(const Terminal& terminal, const DemoOptions& options);
+
+}  // namespace mayfly::cli
