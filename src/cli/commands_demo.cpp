@@ -123,7 +123,7 @@ Task<ExitCode> play(Env& env, agent::Project project, std::vector<Ticket> ticket
                                 "Kill it at any moment and start it again: finished steps are not repeated, open runs go on:\n"
                                 "  kill -9 {}\n  {} demo {}{}",
                                 tally.answered, tickets.size(), tally.failed > 0 ? fmt::format(", {} failed", tally.failed) : "", me, where, me, run, where, me, run,
-                                where, me, spec.name, spec.session.keyed ? "--session me@example.com" : "", where, ::getpid(), me, options.directory,
+                                where, me, spec.name, spec.session.keyed ? " --session me@example.com" : "", where, ::getpid(), me, options.directory,
                                 options.data_dir == ".mayfly" ? "" : fmt::format(" --data {}", options.data_dir)));
   co_return tally.answered == tickets.size() ? ExitCode::Ok : ExitCode::Failed;
 }

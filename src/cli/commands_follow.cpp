@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "base/id.h"
 #include "cli/commands.h"
 #include "cli/run_stream.h"
 #include "cli/run_view.h"

@@ -50,11 +50,18 @@ void say_ready(const Terminal& terminal, const App& app, const ServerConfig& con
                               config.address));
 }
 
-Task<> run_server(App& app, const ServerConfig& config, const Terminal& terminal, Result<void>& outcome, bool& listening) {
-  outcome = co_await app.start();
-  if (!outcome) co_return;
-  listening = true;
-  say_ready(terminal, app, config);
+struct ServerState {
+  Result<void> started;
+  bool listening = false;
+  bool stopping = false;
+};
+
+Task<> run_server(App& app, const ServerConfig& config, const Terminal& terminal, ServerState& state) {
+  state.started = co_await app.start();
+  if (!state.started) co_return;
+  state.listening = true;
+  if (!state.stopping) say_ready(terminal, app, config);
+  if (state.stopping) co_await app.stop();  // asked for while it started
 }
 
 Task<> stop_server(App& app) { co_await app.stop(); }
@@ -93,25 +100,24 @@ ExitCode serve(const Terminal& terminal, const ServeOptions& options) {
   asio::io_context io(1);
   App app(io.get_executor(), *config);
   TaskGroup tasks(io.get_executor());
-  Result<void> outcome;
-  bool listening = false, stopping = false;
+  ServerState state;
   asio::signal_set signals(io, SIGINT, SIGTERM);
   const std::function<void()> wait_for_signal = [&] {
     signals.async_wait([&](const boost::system::error_code& error, int number) {
       if (error) return;
       // The second one means it: what is durable is durable, the rest resumes at the next start.
-      if (stopping) ::_exit(128 + number);
-      stopping = true;
+      if (state.stopping) ::_exit(128 + number);
+      state.stopping = true;
       terminal.note("stopping; running steps get their time to end (again to stop at once)");
-      tasks.spawn(stop_server(app));
+      if (state.listening) tasks.spawn(stop_server(app));
       wait_for_signal();
     });
   };
   wait_for_signal();
-  tasks.spawn(run_server(app, *config, terminal, outcome, listening));
+  tasks.spawn(run_server(app, *config, terminal, state));
   // The signal's wait never ends by itself: the loop is done when the start failed, or the stop that a signal asked for.
-  while (tasks.size() > 0 || (listening && !stopping)) io.run_one();
-  if (!outcome) return terminal.error(outcome.error());
+  while (tasks.size() > 0 || (state.listening && !state.stopping)) io.run_one();
+  if (!state.started) return terminal.error(state.started.error());
   return ExitCode::Ok;
 }
 

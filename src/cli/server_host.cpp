@@ -14,12 +14,17 @@ struct ServerHost::Parts {
   asio::io_context io{1};
   std::optional<App> app;
   std::string url;
+  bool listening = false;  // of the server's thread
   std::thread thread;
 };
 
 namespace {
 
-Task<> start_app(App& app, std::promise<Result<void>>& started) { started.set_value(co_await app.start()); }
+Task<> start_app(App& app, bool& listening, std::promise<Result<void>>& started) {
+  auto result = co_await app.start();
+  listening = result.has_value();
+  started.set_value(std::move(result));
+}
 
 Task<> stop_app(App& app) { co_await app.stop(); }
 
@@ -36,10 +41,10 @@ Result<std::unique_ptr<ServerHost>> ServerHost::start(ServerConfig config) {
     const auto work = asio::make_work_guard(parts.io);
     parts.app.emplace(parts.io.get_executor(), config);
     TaskGroup tasks(parts.io.get_executor());
-    tasks.spawn(start_app(*parts.app, promise));
+    tasks.spawn(start_app(*parts.app, parts.listening, promise));
     parts.io.run();
     parts.io.restart();
-    tasks.spawn(stop_app(*parts.app));
+    if (parts.listening) tasks.spawn(stop_app(*parts.app));
     while (tasks.size() > 0) parts.io.run_one();
     parts.app.reset();
   });
