@@ -25,6 +25,9 @@ function(mayfly_module name)
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cpp$")
 
+  # What only tests include may use what only tests link.
+  list(FILTER headers EXCLUDE REGEX "_(test_support|conformance)\\.h$")
+
   set(allowed ${name})
   foreach(dep IN LISTS M_DEPS)
     get_property(dep_layer GLOBAL PROPERTY MAYFLY_LAYER_${dep})

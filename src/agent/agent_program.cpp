@@ -21,6 +21,7 @@ constexpr std::int64_t kContinuationsMax = 3;
 constexpr std::int64_t kOutputTokensMin = 16;   ///< less is no useful answer
 constexpr std::int64_t kBytesPerTokenLow = 2;   ///< for reservations: few texts have fewer bytes a token
 constexpr std::int64_t kBytesPerTokenTypical = 3;
+constexpr std::int64_t kMessageOverheadBytes = 80;  ///< roles, ids and framing of one message, generously
 constexpr std::int64_t kRefusalBytesMax = 2'000;
 
 std::int64_t size_of(const Json& value) {
@@ -115,7 +116,7 @@ void AgentProgram::save(Turn& turn) const {
 
 Decision AgentProgram::begin(engine::ProgramContext context, const Json& input) const {
   Turn turn{context, {}, {}};
-  turn.state.new_bytes = fixed_bytes_ + size_of(input);
+  turn.state.new_bytes = fixed_bytes_ + size_of(input) + kMessageOverheadBytes;
   if (context.session) turn.state.context_tokens = get_int(object_of(context.session->state), "context_tokens");
   call_model(turn);
   save(turn);
@@ -125,7 +126,7 @@ Decision AgentProgram::begin(engine::ProgramContext context, const Json& input) 
 Decision AgentProgram::message(engine::ProgramContext context, const Operation& operation) const {
   Turn turn{context, LoopState::from_json(context.run.state), {}};
   ++turn.state.unseen;
-  turn.state.new_bytes += size_of(operation.input);
+  turn.state.new_bytes += size_of(operation.input) + kMessageOverheadBytes;
   save(turn);
   return std::move(turn.decision);
 }
@@ -381,7 +382,7 @@ void AgentProgram::answer(Turn& turn, std::string text) const {
 }
 
 void AgentProgram::feed_back(Turn& turn, std::string text) const {
-  turn.state.new_bytes += static_cast<std::int64_t>(text.size());
+  turn.state.new_bytes += static_cast<std::int64_t>(text.size()) + kMessageOverheadBytes;
   OperationRequest request;
   request.name = "feedback";
   request.kind = kind::kFeedback;
@@ -525,7 +526,7 @@ void AgentProgram::call_ended(Turn& turn, const Operation& operation) const {
   if (call == turn.state.calls.end()) return;
   call->stage = CallState::Stage::Done;
   call->arguments = nullptr;
-  turn.state.new_bytes += static_cast<std::int64_t>(tool_result_text(operation).size()) + 20;
+  turn.state.new_bytes += static_cast<std::int64_t>(tool_result_text(operation).size()) + kMessageOverheadBytes;
   advance_calls(turn);
 }
 

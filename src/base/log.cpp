@@ -22,6 +22,7 @@ spdlog::level::level_enum to_spdlog(Level level) {
     case Level::Info: return spdlog::level::info;
     case Level::Warn: return spdlog::level::warn;
     case Level::Error: return spdlog::level::err;
+    case Level::Off: return spdlog::level::off;
   }
   return spdlog::level::info;
 }
@@ -32,6 +33,7 @@ std::string_view name_of(Level level) {
     case Level::Info: return "info";
     case Level::Warn: return "warn";
     case Level::Error: return "error";
+    case Level::Off: return "off";
   }
   return "info";
 }

@@ -8,7 +8,7 @@
 /// Never log a secret: values under keys that name one (see `is_secret_name`) are masked as a second net.
 namespace mayfly::log {
 
-enum class Level { Debug, Info, Warn, Error };
+enum class Level { Debug, Info, Warn, Error, Off };
 enum class Format { Auto, Json, Text };
 
 /// Once, before threads start.

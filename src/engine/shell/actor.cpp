@@ -116,11 +116,17 @@ Task<bool> EngineImpl::load(Actor* actor) {
     if (!actor->loaded_before) {
       actor->inbox.push_front(Envelope{Recovered{state.run->id}, nullptr, false, false});
     } else {
-      // After a failed commit: what it started and what did become durable was never dispatched.
+      // After a failed commit: what it started and what did become durable was never dispatched. But a step whose outcome
+      // still waits to be applied was, and must not be done again.
+      const auto known = [&](const PendingOperation& op) {
+        return actor->steps.contains({state.run->id, op.id}) || std::ranges::any_of(actor->inbox, [&](const Envelope& envelope) {
+                 const auto* finished = std::get_if<StepFinished>(&envelope.event);
+                 return finished && finished->run == state.run->id && finished->operation == op.id && finished->attempt == op.attempt;
+               });
+      };
       std::vector<std::int64_t> missing;
       for (const PendingOperation& op : state.run->pending)
-        if (op.type == OperationType::Step && op.status == OperationStatus::Started && !actor->steps.contains({state.run->id, op.id}))
-          missing.push_back(op.id);
+        if (op.type == OperationType::Step && op.status == OperationStatus::Started && !known(op)) missing.push_back(op.id);
       for (const std::int64_t id : missing) dispatch(actor, id);
     }
   }
@@ -291,9 +297,11 @@ void EngineImpl::committed(Actor* actor, Transition transition, Version version,
   for (const TimerChange& timer : transition.timers) timers_.add(actor->state.partition, timer);
   for (auto& [run, event] : transition.publish) {
     if (event.kind == RunEvent::Kind::RunStarted) ++counters_.runs_started;
-    if (event.kind == RunEvent::Kind::RunEnded) ++counters_.runs_ended;
+    const bool is_end = event.kind == RunEvent::Kind::RunEnded;
+    if (is_end) ++counters_.runs_ended;
     if (event.kind == RunEvent::Kind::OperationEnded) ++counters_.operations_ended;
     if (hub_.watched(run)) hub_.publish(run, std::move(event));
+    if (is_end && deps_.run_ended) deps_.run_ended(run);
   }
   for (const std::int64_t operation : transition.dispatch) dispatch(actor, operation);
   if (transition.outbox) kick_outbox(actor->state.partition);
