@@ -31,10 +31,22 @@ conversations:
 default: {text: "echo: {{user}}"}
 """
 
+SLOW = """version: 1
+tokens_per_second: 50
+conversations:
+  - match: endless
+    turns: [{text: "%s"}]
+default: {text: "one two three four five six seven eight nine ten eleven twelve"}
+""" % ("on and on " * 5_000)
+
 PROJECT = """version: 1
 providers:
   script: {kind: scripted, script: model.yaml}
+  slow: {kind: scripted, script: slow.yaml}
 agents:
+  slow:
+    model: slow/any
+    instructions: Take your time.
   clerk:
     model: script/clerk
     instructions: Add what you are told.
@@ -90,6 +102,7 @@ def main():
     with TemporaryFolder() as folder:
         write(folder / "project/mayfly.yaml", PROJECT)
         write(folder / "project/model.yaml", SCRIPT)
+        write(folder / "project/slow.yaml", SLOW)
         write(folder / "project/add.py", ADD)
         # Modules are resolved from the folder of the file.
         program = CLIENTS / "check.mjs"

@@ -1,3 +1,4 @@
+#include "agent/agent_program.h"
 #include "engine/core/types.h"
 #include "server/api_events.h"
 #include "server/faces/face_app.h"
@@ -108,6 +109,8 @@ class Follower {
   Task<std::optional<Ending>> ending_of(Execution run);
   Task<std::optional<Ending>> look();
   Task<bool> say(engine::Delta delta);
+  Task<bool> say_whole(engine::Operation operation);
+  Task<bool> say_all(std::vector<engine::Delta> running);
 
   AppContext& app_;
   Call& call_;
@@ -127,6 +130,30 @@ Task<bool> Follower::say(engine::Delta delta) {
   if (!encoder_) co_return true;
   std::string text = spoken_.take(delta);
   co_return co_await send(text.empty() ? text : encoder_->delta({.kind = llm::LlmDelta::Kind::Text, .text = std::move(text)}));
+}
+
+/// The text of a model call that has ended: it may have streamed before anybody listened.
+Task<bool> Follower::say_whole(engine::Operation operation) {
+  if (!encoder_ || operation.kind != agent::kind::kModel || operation.status != engine::OperationStatus::Succeeded) co_return true;
+  const auto result = co_await app_.engine->unspill(std::move(operation.result));
+  const Json* body = result && result->is_object() ? get(result->get_object(), "message") : nullptr;
+  auto message = body ? llm::message_from_json(*body) : Result<llm::Message>(fail("", ""));
+  std::string text = message ? llm::text_of(*message) : std::string();
+  if (text.empty()) co_return true;
+  co_return co_await say({operation.id, operation.attempts, "text", 0, std::move(text)});
+}
+
+/// What was said before the subscription: by calls that have ended and by those under way.
+Task<bool> Follower::say_all(std::vector<engine::Delta> running) {
+  if (!encoder_) co_return true;
+  // An unknown run is reported by whoever looks next.
+  auto described = co_await app_.engine->describe(run_);
+  if (described)
+    for (engine::Operation& operation : described->operations)
+      if (!co_await say_whole(std::move(operation))) co_return false;
+  for (engine::Delta& delta : running)
+    if (!co_await say(std::move(delta))) co_return false;
+  co_return true;
 }
 
 Task<std::optional<Ending>> Follower::ending_of(Execution run) {
@@ -165,8 +192,7 @@ Task<std::optional<Ending>> Follower::follow() {
   while (!disconnected.cancelled() && !app_.stopping.cancelled()) {
     // In this order nothing is missed between what was said before and what is said from here on.
     const auto subscription = app_.engine->subscribe(run_);
-    for (engine::Delta& delta : app_.engine->said_so_far(run_))
-      if (!co_await say(std::move(delta))) co_return std::nullopt;
+    if (!co_await say_all(app_.engine->said_so_far(run_))) co_return std::nullopt;
     if (auto ending = co_await look()) co_return ending;
     for (bool live = true; live;) {
       bool timed_out = false;
@@ -175,6 +201,11 @@ Task<std::optional<Ending>> Follower::follow() {
       if (auto* delta = item ? std::get_if<engine::Delta>(&*item) : nullptr) {
         if (!co_await say(std::move(*delta))) co_return std::nullopt;
         continue;
+      }
+      const auto* event = item ? std::get_if<engine::RunEvent>(&*item) : nullptr;
+      if (event && event->kind == engine::RunEvent::Kind::OperationEnded) {
+        auto operation = engine::operation_from_json(event->body);
+        if (operation && !co_await say_whole(std::move(*operation))) co_return std::nullopt;
       }
       if (timed_out && encoder_ && !co_await send(encoder_->heartbeat())) co_return std::nullopt;
       if (auto ending = co_await look()) co_return ending;

@@ -59,9 +59,10 @@ await check('openai: chat', async () => {
   assert.equal(answer.choices[0].finish_reason, 'stop');
   assert.ok(answer.usage.total_tokens > 0);
 });
-await check('openai: chat, a bare model name', async () => {
-  const answer = await models.chat.completions.create({ model: 'whatever', messages: ask('hello') });
-  assert.equal(answer.choices[0].message.content, 'echo: hello');
+await check('openai: an unknown model', async () => {
+  const unknown = await refusal(models.chat.completions.create({ model: 'whatever', messages: ask('hello') }));
+  assert.ok(unknown instanceof OpenAI.NotFoundError);
+  assert.match(unknown.message, /script, slow/);
 });
 await check('openai: chat stream', async () => {
   const out = await chatStream(models, { model: MODEL, messages: ask('hello there') });
@@ -177,7 +178,7 @@ for (const [name, model] of Object.entries(vercel)) {
 }
 
 await check('agent: models', async () => {
-  assert.deepEqual((await agents.models.list()).data.map((model) => model.id).sort(), ['asker', 'clerk', 'memo']);
+  assert.deepEqual((await agents.models.list()).data.map((model) => model.id).sort(), ['asker', 'clerk', 'memo', 'slow']);
   assert.equal((await agents.models.retrieve('clerk')).id, 'clerk');
 });
 await check('agent: chat answers with the result only', async () => {
@@ -244,6 +245,34 @@ for (const [name, model] of [['responses', agentOpenai('clerk')], ['chat', agent
     assert.equal(text, 'Let me add.\n\nThe tool said 5.');
   });
 }
+async function abandoned(client, body) {
+  const controller = new AbortController();
+  const stream = await client.chat.completions.create({ ...body, stream: true }, { signal: controller.signal });
+  for await (const chunk of stream) if (chunk.choices[0]?.delta?.content) break;
+  controller.abort();
+}
+async function rest(path) {
+  return (await fetch(`${url}${path}`, { headers: { Authorization: `Bearer ${apiKey}` } })).json();
+}
+async function eventually(look) {
+  for (let i = 0; i < 600; i += 1) {
+    const found = await look();
+    if (found) return found;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('it did not happen');
+}
+await check('gateway: a client that leaves cancels the model call', async () => {
+  await abandoned(models, { model: 'slow/any', messages: ask('endless') });
+  const counted = await eventually(async () => (await rest('/v1/usage')).usage[0].models['slow/any']);
+  assert.equal(counted.failures, 1);
+  assert.equal(counted.output_tokens, 0);
+});
+await check('agent: a client that leaves does not cancel the run', async () => {
+  await abandoned(agents, { model: 'slow', messages: ask('short') });
+  const run = await eventually(async () => (await rest('/v1/runs?agent=slow')).runs.find((each) => each.status !== 'RUNNING'));
+  assert.equal(run.status, 'SUCCEEDED');
+});
 await check('usage is counted by key and model', async () => {
   const answer = await fetch(`${url}/v1/usage`, { headers: { Authorization: `Bearer ${apiKey}` } });
   const { usage } = await answer.json();
