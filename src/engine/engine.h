@@ -168,6 +168,7 @@ struct EngineDependencies {
   Random* random = nullptr;
   ProgramHost* programs = nullptr;
   StepExecutor* steps = nullptr;
+  std::function<void(const std::string& run)> run_ended;  ///< after the end is durable; may be empty, must not throw or take long
 };
 
 std::unique_ptr<Engine> make_engine(EngineDependencies dependencies, EngineOptions options);

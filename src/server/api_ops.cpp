@@ -1,5 +1,6 @@
 #include "agent/agent_spec.h"
 #include "server/api.h"
+#include "server/metrics.h"
 #include "server/openapi.h"
 #include "server/problem.h"
 
@@ -16,6 +17,12 @@ Task<Result<net::Response>> get_readiness(AppContext& app, Call&) {
   co_return json_response(200, JsonObject{{"status", "ready"}, {"recovering", app.engine->recovering()}});
 }
 
+bool are_metrics_open(const AppContext& app, const net::Request& request) { return app.config->open_metrics && request.remote_is_loopback; }
+
+Task<Result<net::Response>> get_metrics(AppContext& app, Call&) {
+  co_return net::Response{200, {{"Content-Type", std::string(telemetry::Metrics::kContentType)}}, app.metrics->to_text()};
+}
+
 Task<Result<net::Response>> get_openapi(AppContext&, Call&) {
   co_return net::Response{200, {{"Content-Type", "application/json"}}, openapi_text()};
 }
@@ -29,6 +36,7 @@ Task<Result<net::Response>> get_project_schema(AppContext&, Call&) {
 void add_ops_routes(Router& router) {
   router.add("GET", "/healthz", {}, get_health);
   router.add("GET", "/readyz", {}, get_readiness);
+  router.add("GET", "/metrics", {{Scope::Read}, nullptr, are_metrics_open}, get_metrics);
   router.add("GET", "/openapi.json", {}, get_openapi);
   router.add("GET", "/mayfly.schema.json", {}, get_project_schema);
 }

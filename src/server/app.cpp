@@ -12,11 +12,15 @@
 #include "server/api.h"
 #include "server/auth.h"
 #include "server/faces/faces.h"
+#include "server/metrics.h"
 #include "server/providers.h"
 #include "store/sqlite_store.h"
+#include "telemetry/run_spans.h"
 
 namespace mayfly {
 namespace {
+
+constexpr Millis kTraceGrace{2'000};
 
 /// The built-in prices, with the operator's in front.
 Result<llm::PriceTable> load_prices(const std::string& file) {
@@ -45,7 +49,7 @@ Result<void> write_private_file(const std::string& path, std::string_view text) 
 
 struct App::Parts {
   Parts(Executor executor_, ServerConfig config_)
-      : executor(executor_), config(std::move(config_)), clock(executor), random(make_system_random()), tasks(executor), context{executor}, router(context) {}
+      : executor(executor_), config(std::move(config_)), clock(executor), random(make_system_random()), tasks(executor), context{.executor = executor}, router(context) {}
 
   Task<Result<void>> open_storage();
   Task<Result<void>> open_models();
@@ -70,6 +74,9 @@ struct App::Parts {
   std::unique_ptr<KeyRing> keys;
   std::unique_ptr<ProviderSettings> providers;
   std::unique_ptr<llm::LlmGateway> gateway;
+  std::unique_ptr<telemetry::TraceExporter> exporter;
+  std::unique_ptr<telemetry::RunObserver> observer;
+  std::unique_ptr<ServerMetrics> metrics;
   std::unique_ptr<agent::AgentRegistry> registry;
   std::unique_ptr<agent::AgentSteps> steps;
   std::unique_ptr<engine::Engine> engine;
@@ -91,7 +98,6 @@ App::App(Executor executor, ServerConfig config) : parts_(std::make_unique<Parts
   add_event_routes(parts_->router);
   add_key_routes(parts_->router);
   add_ops_routes(parts_->router);
-  add_face_routes(parts_->router, context);
 }
 
 App::~App() = default;
@@ -125,6 +131,12 @@ Task<Result<void>> App::Parts::ensure_admin_key() {
 
 Task<Result<void>> App::Parts::open_models() {
   http = net::make_http_client(executor, clock);
+  auto otlp = config.otlp.enabled() ? Result<telemetry::OtlpOptions>(config.otlp) : telemetry::otlp_options_from(config.environment);
+  if (!otlp) co_return fail(otlp.error());
+  exporter = std::make_unique<telemetry::TraceExporter>(executor, clock, random, *http, std::move(*otlp));
+  observer = std::make_unique<telemetry::RunObserver>(executor, *exporter);
+  metrics = std::make_unique<ServerMetrics>(context, *exporter);
+  context.metrics = metrics.get();
   providers = std::make_unique<ProviderSettings>(*store, config);
   if (auto loaded = co_await providers->load(); !loaded) co_return loaded;
   auto prices = load_prices(config.price_file);
@@ -143,7 +155,7 @@ Task<Result<void>> App::Parts::open_models() {
 }
 
 Task<Result<void>> App::Parts::open_engine() {
-  agent::ServiceDependencies deps{executor};
+  agent::ServiceDependencies deps{.executor = executor};
   deps.store = store.get();
   deps.clock = &clock;
   deps.random = &random;
@@ -152,11 +164,21 @@ Task<Result<void>> App::Parts::open_engine() {
   deps.registry = registry.get();
   deps.environment = config.environment;
   steps = agent::make_agent_steps(deps);
-  engine = engine::make_engine({executor, store.get(), blobs.get(), &clock, &random, registry.get(), steps.get()}, {});
+  engine::EngineDependencies engine_deps{.executor = executor,
+                                         .store = store.get(),
+                                         .blobs = blobs.get(),
+                                         .clock = &clock,
+                                         .random = &random,
+                                         .programs = registry.get(),
+                                         .steps = steps.get()};
+  if (exporter->enabled()) engine_deps.run_ended = [this](const std::string& run) { observer->run_ended(run); };
+  engine = engine::make_engine(std::move(engine_deps), {});
+  observer->start(*engine);
   steps->attach(*engine);
   service = agent::make_agent_service(std::move(deps), *engine);
   context.engine = engine.get();
   context.service = service.get();
+  add_face_routes(router, context);
   co_return co_await engine->open();
 }
 
@@ -221,6 +243,8 @@ Task<> App::Parts::close() {
   if (server) co_await server->stop(config.shutdown_grace);
   const auto left = std::chrono::ceil<Millis>(deadline - clock.monotonic());
   if (engine) co_await engine->stop(std::max(left, Millis{0}));
+  if (observer) co_await observer->stop();
+  if (exporter) co_await exporter->stop(kTraceGrace);
   co_await tasks.join();
   if (store) co_await store->close();
 }

@@ -21,7 +21,8 @@ class App {
   ~App();
 
   /// Opens the data directory, loads what is deployed, deploys `config.project`, resumes runs, then listens. After a failure everything is closed.
-  /// Errors: `store.locked` and others of the store, `net.address_in_use`, `net.bind`, `project.invalid` (all problems, one a line).
+  /// Errors: `store.locked` and others of the store, `net.address_in_use`, `net.bind`, `project.invalid` (all problems, one a line),
+  /// `prices.invalid`, `telemetry.invalid`.
   Task<Result<void>> start();
   /// Stops accepting, gives requests and steps `shutdown_grace`, leaves the rest to the next start. Idempotent.
   Task<> stop();

@@ -2,8 +2,6 @@
 
 #include <cstdlib>
 
-#include "net/http.h"
-
 namespace mayfly {
 namespace {
 
@@ -13,27 +11,6 @@ ProviderSetting provider(std::string name, std::string kind, std::string base_ur
   config.kind = std::move(kind);
   config.base_url = std::move(base_url);
   return {std::move(config), std::move(api_key_env)};
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-/// "a=b,c=d", values percent-encoded (the format of OTEL_EXPORTER_OTLP_HEADERS).
-std::vector<std::pair<std::string, std::string>> parse_headers(std::string_view text) {
-  std::vector<std::pair<std::string, std::string>> out;
-  while (!text.empty()) {
-    const auto end = text.find(',');
-    const std::string_view item = text.substr(0, end);
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    const auto equals = item.find('=');
-    if (equals == std::string_view::npos) continue;
-    const std::string_view raw = trimmed(item.substr(equals + 1));
-    out.emplace_back(trimmed(item.substr(0, equals)), net::percent_decode(raw, false).value_or(std::string(raw)));
-  }
-  return out;
 }
 
 }  // namespace
@@ -57,9 +34,6 @@ ServerConfig config_from_environment(Environment environment) {
     out.providers.push_back(provider("openai", "openai", text("OPENAI_BASE_URL"), "OPENAI_API_KEY"));
     out.providers.push_back(provider("openai-responses", "openai-responses", text("OPENAI_BASE_URL"), "OPENAI_API_KEY"));
   }
-  out.otlp_endpoint = text("OTEL_EXPORTER_OTLP_ENDPOINT");
-  out.otlp_headers = parse_headers(text("OTEL_EXPORTER_OTLP_HEADERS"));
-  if (!text("OTEL_SERVICE_NAME").empty()) out.service_name = text("OTEL_SERVICE_NAME");
   out.environment = std::move(environment);
   return out;
 }

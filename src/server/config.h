@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "llm/gateway.h"
+#include "telemetry/otlp.h"
 
 namespace mayfly {
 
@@ -34,9 +35,7 @@ struct ServerConfig {
   std::size_t connections_max = 8'000;
   std::vector<std::string> allowed_hosts;  ///< Host names besides localhost that a server on a loopback address answers to
 
-  std::string otlp_endpoint;        ///< "http://127.0.0.1:4318"; empty: no traces are exported
-  std::vector<std::pair<std::string, std::string>> otlp_headers;
-  std::string service_name = "mayfly";
+  telemetry::OtlpOptions otlp;      ///< without an endpoint, what OTEL_… in the environment says (see telemetry/otlp.h)
   bool open_metrics = false;        ///< /metrics without a key for callers on this machine
   std::string price_file;           ///< JSON as in llm/prices.h, in front of the built-in table
   std::vector<ProviderSetting> providers;  ///< of this process; a deployed provider of the same name wins
@@ -46,7 +45,7 @@ struct ServerConfig {
 };
 
 /// The defaults with what the environment says: ANTHROPIC_API_KEY makes the provider "anthropic"; OPENAI_API_KEY makes "openai" and
-/// "openai-responses" (both honour OPENAI_BASE_URL); OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME.
+/// "openai-responses" (both honour OPENAI_BASE_URL).
 ServerConfig config_from_environment(Environment environment = process_environment());
 
 }  // namespace mayfly

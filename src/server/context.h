@@ -15,6 +15,7 @@ namespace mayfly {
 
 class KeyRing;
 class ProviderSettings;
+class ServerMetrics;
 
 /// What handlers may use. Owned by App; everything lives on one loop and longer than any request.
 struct AppContext {
@@ -31,6 +32,7 @@ struct AppContext {
   KeyRing* keys = nullptr;
   ProviderSettings* providers = nullptr;
   net::HttpServer* server = nullptr;
+  ServerMetrics* metrics = nullptr;
   TaskGroup* tasks = nullptr;         ///< for work that outlives its request; joined before the store closes
   CancelToken stopping;               ///< long answers end early, so that the server can stop
   bool ready = false;

@@ -3,9 +3,10 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "base/id.h"
 #include "base/log.h"
+#include "server/metrics.h"
 #include "server/problem.h"
+#include "telemetry/trace_context.h"
 
 namespace mayfly {
 namespace {
@@ -21,19 +22,12 @@ std::vector<std::string> split_path(std::string_view path) {
   return out;
 }
 
-bool is_lower_hex(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
-/// W3C Trace Context §3.2: version 00, ids not all zero.
-bool is_traceparent(std::string_view text) {
-  return text.size() == 55 && text.starts_with("00-") && text[35] == '-' && text[52] == '-' && is_lower_hex(text.substr(3, 32)) &&
-         is_lower_hex(text.substr(36, 16)) && is_lower_hex(text.substr(53, 2)) && text.substr(3, 32) != std::string(32, '0') &&
-         text.substr(36, 16) != std::string(16, '0');
-}
-
-std::string make_traceparent(Random& random) {
-  return "00-" + to_hex16(random.next()) + to_hex16(random.next() | 1) + "-" + to_hex16(random.next() | 1) + "-01";
+/// The caller's trace, or a new one.
+std::string traceparent_for(const net::Request& request, Random& random) {
+  const auto given = request.headers.find("traceparent");
+  if (given)
+    if (const auto context = telemetry::parse_traceparent(*given)) return telemetry::to_traceparent(*context);
+  return telemetry::to_traceparent(telemetry::new_trace(random));
 }
 
 /// The host of a Host field without its port: "[::1]:80" gives "[::1]".
@@ -47,16 +41,20 @@ class RouteResponder final : public net::Responder {
  public:
   RouteResponder(net::Responder& inner, const std::string& traceparent) : inner_(inner), traceparent_(traceparent) {}
   Task<bool> send(net::Response response) override {
+    status_ = response.status;
     add_fields(response.headers);
     return inner_.send(std::move(response));
   }
   Task<bool> start(int status, net::Headers headers) override {
+    status_ = status;
     add_fields(headers);
     return inner_.start(status, std::move(headers));
   }
   Task<bool> write(std::string bytes) override { return inner_.write(std::move(bytes)); }
   Task<bool> finish() override { return inner_.finish(); }
   bool started() const override { return inner_.started(); }
+  /// 0: not answered.
+  int status() const { return status_; }
 
  private:
   void add_fields(net::Headers& headers) const {
@@ -65,6 +63,7 @@ class RouteResponder final : public net::Responder {
   }
   net::Responder& inner_;
   const std::string& traceparent_;
+  int status_ = 0;
 };
 
 }  // namespace
@@ -152,7 +151,7 @@ Result<void> Router::check_host(const net::Request& request) const {
 }
 
 Result<Principal> Router::authorize(const Route& route, const net::Request& request) const {
-  if (route.options.any_of.empty()) return Principal{};
+  if (route.options.any_of.empty() || (route.options.is_open_to && route.options.is_open_to(app_, request))) return Principal{};
   auto principal = app_.keys->authenticate(request.headers);
   if (!principal) return principal;
   if (!principal->scopes.has(Scope::Admin) && !principal->scopes.intersects(route.options.any_of)) {
@@ -164,8 +163,7 @@ Result<Principal> Router::authorize(const Route& route, const net::Request& requ
 }
 
 Task<> Router::handle(net::Request& request, net::Responder& responder) {
-  const auto given = request.headers.find("traceparent");
-  const std::string traceparent = given && is_traceparent(*given) ? std::string(*given) : make_traceparent(*app_.random);
+  const std::string traceparent = traceparent_for(request, *app_.random);
   RouteResponder wrapped(responder, traceparent);
   Call call{request, wrapped, {}, {}, traceparent};
   if (const auto host = check_host(request); !host) {
@@ -184,7 +182,9 @@ Task<> Router::handle(net::Request& request, net::Responder& responder) {
     co_return;
   }
   call.parameters = std::move(match.parameters);
+  const auto began = app_.clock->monotonic();
   co_await answer(match.route, &call);
+  if (app_.metrics) app_.metrics->request_answered(match.route->info.method, match.route->info.path, wrapped.status(), app_.clock->monotonic() - began);
 }
 
 Task<> Router::answer(const Route* route, Call* call) {

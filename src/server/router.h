@@ -34,6 +34,8 @@ using ErrorShape = net::Response (*)(const Error& error);
 struct RouteOptions {
   Scopes any_of;                      ///< a key needs one of them (or admin); empty: no key is needed
   ErrorShape error_shape = nullptr;
+  /// Callers who need no key here after all; may be null.
+  bool (*is_open_to)(const AppContext& app, const net::Request& request) = nullptr;
 };
 
 struct RouteInfo {
