@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "net/net_test_support.h"
-#include "telemetry/platform_metrics.h"
 #include "telemetry/trace_context.h"
 
 namespace mayfly::telemetry {
@@ -230,7 +229,7 @@ class DescribingEngine final : public engine::Engine {
   Task<Result<Json>> unspill(Json value) override { co_return value; }
   std::unique_ptr<engine::Subscription> subscribe(const std::string&) override { return nullptr; }
   std::vector<engine::Delta> said_so_far(const std::string&) override { return {}; }
-  engine::EngineCounters counters() const override { return {.runs_started = 12, .runs_ended = 7, .actors = 3}; }
+  engine::EngineCounters counters() const override { return {}; }
   bool recovering() const override { return false; }
 };
 
@@ -265,18 +264,6 @@ TEST(RunObserver, ExportsEveryRunThatEnded) {
   EXPECT_EQ(exporter.counters().exported, 6u);
   ASSERT_EQ(http.bodies.size(), 1u);
   EXPECT_NE(http.bodies[0].find(span_id_of("run_b", 0)), std::string::npos);
-}
-
-TEST(PlatformMetrics, ShowWhatTheEngineCounts) {
-  const DescribingEngine engine;
-  Metrics metrics;
-  add_engine_metrics(metrics, engine);
-  add_http_metrics(metrics, [] { return net::ServerCounters{.requests = 41, .connections_open = 2}; });
-  add_build_info(metrics, "1.2.3");
-  const std::string text = metrics.to_text();
-  for (const char* line : {"\nmayfly_runs_started_total 12\n", "\nmayfly_runs_ended_total 7\n", "\nmayfly_actors_active 3\n", "\nmayfly_http_requests_total 41\n",
-                           "\nmayfly_http_connections_open 2\n", "\nmayfly_build_info{version=\"1.2.3\"} 1\n"})
-    EXPECT_NE(text.find(line), std::string::npos) << line;
 }
 
 }  // namespace
