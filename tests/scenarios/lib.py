@@ -88,13 +88,14 @@ class Server:
         self.data = pathlib.Path(data)
         self.project = project
         self.arguments = list(arguments)
+        self.listen = "127.0.0.1:0"
         self.env = env or environment()
         self.process = None
         self.url = ""
         self.log = self.data.parent / (self.data.name + ".log")
 
     def start(self):
-        command = [str(BINARY), "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", "--log-format", "json", *self.arguments]
+        command = [str(BINARY), "serve", "--data", str(self.data), "--listen", self.listen, "--log-format", "json", *self.arguments]
         if self.project:
             command += ["--project", str(self.project)]
         with open(self.log, "ab") as log:
