@@ -74,7 +74,7 @@ def test_read_only_data_directory_is_refused_clearly():
 
 
 def test_full_disk_keeps_what_was_acknowledged_and_recovers():
-    with TemporaryFolder() as folder, Mounted(folder / "mount", "size=12m") as mount:
+    with TemporaryFolder() as folder, Mounted(folder / "mount", "size=32m") as mount:
         project = project_in(folder)
         server = Server(mount / "data", project=project)
         server.log = folder / "server.log"
@@ -83,17 +83,16 @@ def test_full_disk_keeps_what_was_acknowledged_and_recovers():
             for run in before:
                 server.ended(run)
             ballast = mount / "ballast"
-            with open(ballast, "wb") as file:
+            with open(ballast, "wb", buffering=0) as file:
                 try:
                     while True:
                         file.write(b"x" * 65536)
-                        file.flush()
                 except OSError:
                     pass
             acknowledged, refused = [], None
-            for i in range(2000):
+            for i in range(4000):
                 try:
-                    acknowledged.append(server.invoke("echo", "x" * 8000 + str(i), key=f"full-{i}"))
+                    acknowledged.append(server.invoke("echo", "x" * 40000 + str(i), key=f"full-{i}"))
                 except Problem as problem:
                     refused = problem
                     break
