@@ -167,7 +167,7 @@ void AgentProgram::call_model(Turn& turn) const {
   std::int64_t output_max = spec_.output_tokens_max;
   if (spec_.limits.output_tokens > 0)
     output_max = std::min(output_max, spec_.limits.output_tokens + state.granted_output - state.output_used());
-  if (output_max < kOutputTokensMin) return breach(turn, "output_tokens");
+  if (output_max < std::min(kOutputTokensMin, spec_.output_tokens_max)) return breach(turn, "output_tokens");
   if (!reserve(turn, output_max)) return;
   OperationRequest request;
   request.name = compact ? "compact" : "model";
@@ -191,8 +191,9 @@ bool AgentProgram::reserve(Turn& turn, std::int64_t output_max) const {
   }
   if (spec_.limits.usd > 0) {
     const llm::NanoUsd room = spec_.limits.usd + state.granted_usd - state.spent;
-    // A shorter answer may still fit.
-    while (output_max > kOutputTokensMin && worst_price(input, output_max) > room) output_max = std::max(kOutputTokensMin, output_max / 2);
+    // A somewhat shorter answer may still fit; a stump would be of no use.
+    const std::int64_t shortest = std::max(kOutputTokensMin, spec_.output_tokens_max / 2);
+    if (worst_price(input, output_max) > room) output_max = std::min(output_max, shortest);
     if (worst_price(input, output_max) > room) {
       breach(turn, "usd");
       return false;

@@ -121,14 +121,31 @@ class Steps final : public AgentSteps {
       recent_.push_front(session);
       found = conversations_.insert_or_assign(session, Cached{run, std::move(earlier), {}, recent_.begin()}).first;
     }
-    const std::int64_t after = found->second.operations.empty() ? -1 : found->second.operations.back().id;
+    // Operations end in another order than they start: what follows a gap is read again.
+    std::vector<engine::Operation>& known = found->second.operations;
+    std::int64_t after = -1;
+    while (after + 1 < static_cast<std::int64_t>(known.size()) && known[static_cast<std::size_t>(after + 1)].id == after + 1) ++after;
+    known.resize(static_cast<std::size_t>(after + 1));
     auto more = co_await engine_->operations(run, after);
     if (!more) co_return std::unexpected(more.error());
     found = conversations_.find(session);
-    if (found == conversations_.end() || found->second.run != run) co_return ConversationReader::with_run({}, *more, operation);
+    if (found == conversations_.end() || found->second.run != run) co_return co_await read_all(session, run, call.keyed, operation);
     Cached& cached = found->second;
     for (engine::Operation& op : *more) cached.operations.push_back(std::move(op));
     co_return ConversationReader::with_run(cached.earlier, cached.operations, operation);
+  }
+
+  /// Without the cache: more conversations are active than it holds.
+  Task<Result<std::vector<llm::Message>>> read_all(std::string session, std::string run, bool keyed, std::int64_t operation) {
+    std::vector<llm::Message> earlier;
+    if (keyed) {
+      auto before = co_await ConversationReader(*engine_).before(session, run);
+      if (!before) co_return std::unexpected(before.error());
+      earlier = std::move(*before);
+    }
+    auto operations = co_await engine_->operations(run, -1);
+    if (!operations) co_return std::unexpected(operations.error());
+    co_return ConversationReader::with_run(earlier, *operations, operation);
   }
 
   Task<StepOutcome> call_model(StepCall call, AgentSpec spec) {

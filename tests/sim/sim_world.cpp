@@ -59,16 +59,18 @@ class PlantedStore final : public Store {
 class PlantedClock final : public Clock {
  public:
   PlantedClock(ProcessClock& inner, Plant plant) : inner_(inner), plant_(plant) {}
-  TimePoint now() const override { return inner_.now() + (plant_ == Plant::EarlyTimers && ++calls_ % 2 ? Millis{3'000} : Millis{0}); }
+  TimePoint now() const override {
+    const bool ahead = plant_ == Plant::EarlyTimers && to_unix_ms(inner_.now()) % 10'000 >= 5'000;
+    return inner_.now() + (ahead ? Millis{3'000} : Millis{0});
+  }
   std::chrono::nanoseconds monotonic() const override { return inner_.monotonic(); }
   std::unique_ptr<Timer> call_after(Millis delay, std::move_only_function<void()> callback) override {
-    return inner_.call_after(plant_ == Plant::EarlyTimers ? delay / 2 : delay, std::move(callback));
+    return inner_.call_after(delay, std::move(callback));
   }
 
  private:
   ProcessClock& inner_;
   Plant plant_;
-  mutable int calls_ = 0;
 };
 
 SimStoreFaults faults() {
