@@ -46,7 +46,7 @@ class Commands {
   void add_connection(CLI::App* sub) {
     sub->add_option("--url", common_.connection.url, "Where the server is")->envname("MAYFLY_URL")->capture_default_str()->group("Connection");
     sub->add_option("--key", common_.connection.key, "API key; for a local server found in the data directory")->envname("MAYFLY_API_KEY")->group("Connection");
-    sub->add_option("--data", common_.connection.data_dir, "The server's data directory")->envname("MAYFLY_DATA")->capture_default_str()->group("Connection");
+    sub->add_option("--data-dir,--data", common_.connection.data_dir, "The server's data directory")->envname("MAYFLY_DATA")->capture_default_str()->group("Connection");
     sub->add_flag("--json", common_.json, "Print JSON for programs")->group("Connection");
   }
   /// A command that talks to the server.
@@ -63,7 +63,7 @@ class Commands {
                         "  mayfly serve                                  # on 127.0.0.1:7400, data in ./.mayfly\n"
                         "  mayfly serve --project . --listen 127.0.0.1:8080\n"
                         "  mayfly serve --data /var/lib/mayfly --log-format json");
-    sub->add_option("--data", serve_.data_dir, "Where everything durable is kept")->envname("MAYFLY_DATA")->capture_default_str();
+    sub->add_option("--data-dir,--data", serve_.data_dir, "Where everything durable is kept")->envname("MAYFLY_DATA")->capture_default_str();
     sub->add_option("--listen", serve_.listen, "HOST:PORT; port 0 takes a free one")->envname("MAYFLY_LISTEN")->capture_default_str();
     sub->add_option("--project", serve_.project, "A mayfly.yaml or its folder, deployed at the start");
     sub->add_option("--log-format", serve_.log_format, "auto, json or text")->capture_default_str();
@@ -77,7 +77,7 @@ class Commands {
     sub = command("demo", "Serve a project and let its first agent answer the tickets in its tickets/ folder",
                   "  mayfly demo examples/support\n  mayfly demo examples/support --yes     # answers approvals by itself");
     sub->add_option("project", demo_.directory, "Folder of a mayfly.yaml")->capture_default_str();
-    sub->add_option("--data", demo_.data_dir, "Where everything durable is kept")->envname("MAYFLY_DATA")->capture_default_str();
+    sub->add_option("--data-dir,--data", demo_.data_dir, "Where everything durable is kept")->envname("MAYFLY_DATA")->capture_default_str();
     sub->add_flag("--yes,-y", demo_.yes, "Approve amounts below 200, deny others, without asking");
     sub->add_flag("--stay", demo_.stay, "Keep serving at the end also without a terminal");
     runs_here(sub, [this] { return demo(terminal_, demo_); });

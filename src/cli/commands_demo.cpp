@@ -115,7 +115,7 @@ Task<ExitCode> play(Env& env, agent::Project project, std::vector<Ticket> ticket
 
   const std::string me = program_name();
   std::string where;
-  if (options.data_dir != ".mayfly") where += fmt::format(" --data {}", options.data_dir);
+  if (options.data_dir != ".mayfly") where += fmt::format(" --data-dir {}", options.data_dir);
   if (!env.api.connection().url.ends_with(fmt::format(":{}", kPort))) where += fmt::format(" --url {}", env.api.connection().url);
   const std::string run = tally.runs.empty() ? "RUN" : tally.runs.back();
   env.terminal.note(fmt::format("\n{} of {} tickets answered{}. Next, in another terminal:\n"

@@ -40,11 +40,13 @@ Result<ServerConfig> config_of(const ServeOptions& options) {
 
 void say_ready(const Terminal& terminal, const App& app, const ServerConfig& config) {
   terminal.line(fmt::format("Mayfly listens on {}", terminal.ink(Ink::Bold, app.url())));
-  const std::string data = config.data_dir == ".mayfly" ? "" : fmt::format(" --data {}", config.data_dir);
+  std::string where;
+  if (config.data_dir != ".mayfly") where += fmt::format(" --data-dir {}", config.data_dir);
+  if (app.url() != Connection{}.url) where += fmt::format(" --url {}", app.url());
   if (app.made_admin_key()) terminal.line(fmt::format("The admin key is in {} (readable by you only).", app.admin_key_path()));
   terminal.line(fmt::format("Sign in: the command line finds the key by itself (mayfly agents{}); others send\n"
                             "  Authorization: Bearer $(cat {})",
-                            data, app.admin_key_path()));
+                            where, app.admin_key_path()));
   if (!config.is_loopback())
     terminal.note(fmt::format("{} {} is reachable from other machines without encryption; put a TLS proxy in front of it", terminal.note_ink(Ink::Yellow, "warning:"),
                               config.address));

@@ -1,10 +1,12 @@
 """The tour that a new user takes, through the command line alone."""
 
 import json
+import os
+import pty
 import re
 import subprocess
 
-from lib import BINARY, Server, TemporaryFolder, check, cli, environment, equal, wait_until
+from lib import BINARY, Server, TemporaryFolder, check, cli, environment, equal, wait_until, write
 
 
 def shop(folder):
@@ -177,3 +179,49 @@ def test_demo_answers_every_ticket_and_repeats_nothing():
         equal(again.code, 0, f"{again}")
         equal(again.err.count("was answered before"), 3, f"{again}")
         equal(len(list((project / "refunds").glob("*.json"))), 1, "refunds paid after the second time")
+
+
+def test_demo_goes_on_where_kill_9_cut_it_off():
+    with TemporaryFolder() as folder:
+        project = shop(folder)
+        for number in range(3):
+            write(project / f"tickets/{number}.json", json.dumps({"id": f"t{number}", "customer": "ann@example.com", "text": "Please refund order A-17"}))
+        cut = subprocess.Popen([str(BINARY), "demo", ".", "--yes"], cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment())
+        for line in cut.stderr:
+            if "t1" in line:
+                break
+        cut.kill()
+        cut.wait()
+        again = cli("demo", ".", "--yes", cwd=project)
+        equal(again.code, 0, f"{again}")
+        check("3 of 3 tickets answered" in again.err, f"{again}")
+        check("t0" in again.err and "was answered before" in again.err, f"the first ticket is not repeated: {again}")
+        equal(len(list((project / "refunds").glob("*.json"))), 3, "one refund for each ticket")
+
+
+def test_person_at_the_terminal_is_asked():
+    with TemporaryFolder() as folder:
+        project = shop(folder)
+        with Server(project / ".mayfly", project=project) as server:
+            master, slave = pty.openpty()
+            process = subprocess.Popen([str(BINARY), "invoke", "clerk", "Please refund order A-17"], stdin=slave, stdout=slave, stderr=slave,
+                                       env=environment(MAYFLY_URL=server.url, MAYFLY_DATA=str(server.data), TERM="xterm"))
+            os.close(slave)
+            seen = b""
+            answered = False
+            while True:
+                try:
+                    chunk = os.read(master, 4096)
+                except OSError:
+                    break  # the program has ended
+                if not chunk:
+                    break
+                seen += chunk
+                if not answered and b"1 approve, 2 deny" in seen:
+                    os.write(master, b"maybe\ny\n")
+                    answered = True
+            os.close(master)
+            equal(process.wait(), 0, f"{seen.decode()}")
+            text = seen.decode()
+            check(answered and text.count("1 approve, 2 deny") == 2, f"an answer that is none is asked again: {text}")
+            equal(text.count("is refunded"), 1, f"the streamed answer is not printed twice: {text}")
