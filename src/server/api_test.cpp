@@ -17,11 +17,11 @@ TEST_F(ServerTest, InvokesAndWaitsForTheResult) {
   const HttpAnswer answer = post("/v1/agents/echo/runs", R"({"input": "hello"})", {{"Prefer", "wait=20"}});
   ASSERT_EQ(answer.status, 200) << answer.body;
   EXPECT_EQ(answer.text("status"), "SUCCEEDED");
-  EXPECT_EQ(answer.text("result"), "You said: hello");
+  EXPECT_EQ(answer.said(), "You said: hello");
   EXPECT_EQ(answer.headers.get("mayfly-run"), answer.text("run"));
   EXPECT_EQ(get_int(*get_object(answer.json, "summary"), "steps"), 1);
   const HttpAnswer again = get("/v1/runs/" + answer.text("run"));
-  EXPECT_EQ(again.text("result"), "You said: hello");
+  EXPECT_EQ(again.said(), "You said: hello");
   EXPECT_EQ(again.text("agent"), "echo");
   EXPECT_TRUE(again.json.at("session").is_null());
   EXPECT_TRUE(parse_rfc3339(again.text("ended")));
@@ -55,7 +55,7 @@ TEST_F(ServerTest, RepeatsWithOneIdempotencyKeyStartOneRun) {
   const HttpAnswer second = post("/v1/agents/echo/runs?wait=20", R"({"input": "one"})", {{"Idempotency-Key", "order-1"}});
   EXPECT_EQ(second.text("run"), first.text("run"));
   EXPECT_EQ(second.text("started_as"), "duplicate");
-  EXPECT_EQ(second.text("result"), "You said: one");
+  EXPECT_EQ(second.said(), "You said: one");
   const HttpAnswer other = post("/v1/agents/echo/runs", R"({"input": "two"})", key);
   EXPECT_EQ(other.status, 422);
   EXPECT_EQ(other.code(), "idempotency.mismatch");
@@ -74,7 +74,7 @@ TEST_F(ServerTest, QuestionsAreListedAndAnswered) {
   EXPECT_EQ(post("/v1/runs/" + run + "/answer", R"({"operation": 77, "decision": "yes"})").code(), "question.not_found");
   const HttpAnswer answered = post("/v1/runs/" + run + "/answer?wait=20", R"({"decision": "go ahead"})");
   EXPECT_EQ(answered.status, 200) << answered.body;
-  EXPECT_NE(answered.text("result").find("go ahead"), std::string::npos) << answered.body;
+  EXPECT_NE(answered.said().find("go ahead"), std::string::npos) << answered.body;
   EXPECT_EQ(get_array(get("/v1/questions?run=" + run).json, "questions")->size(), 0u);
 }
 
@@ -169,7 +169,7 @@ TEST_F(ServerTest, ForksAndReplays) {
   const HttpAnswer fork = post("/v1/runs/" + run + "/fork?wait=20", R"({"instructions": "Be brief."})");
   ASSERT_EQ(fork.status, 200) << fork.body;
   EXPECT_NE(fork.text("run"), run);
-  EXPECT_EQ(fork.text("result"), "You said: hello");
+  EXPECT_EQ(fork.said(), "You said: hello");
 }
 
 TEST_F(ServerTest, BadRequestsGetAClearProblem) {
@@ -184,7 +184,7 @@ TEST_F(ServerTest, BadRequestsGetAClearProblem) {
       {runs, R"({"input": "x", "version": "1"})", 400, "request.invalid"},
       {runs, R"({"input": "x", "session": "s"})", 422, "session.not_keyed"},
       {runs + "?wait=soon", R"({"input": "x"})", 400, "request.invalid"},
-      {runs, R"({"input": "x", "version": 99})", 404, "agent.no_such_version"},
+      {runs, R"({"input": "x", "version": 99})", 404, "agent.not_found"},
       {"/v1/agents/desk/runs", R"({"input": "x"})", 422, "session.required"},
       {"/v1/agents/nobody/runs", R"({"input": "x"})", 404, "agent.not_found"},
       {"/v1/runs/run_x/cancel", "", 404, "run.not_found"},

@@ -57,7 +57,7 @@ TEST_F(ServerTest, StreamsARunFromTheInvocation) {
   EXPECT_TRUE(said.contains("Then I say the rest of it, word by word, until all is said and done."));
   const JsonObject end = StreamReader::data_of(reader->events.back());
   EXPECT_EQ(get_string(end, "status"), "SUCCEEDED");
-  EXPECT_EQ(get_string(end, "result"), "Then I say the rest of it, word by word, until all is said and done.");
+  EXPECT_EQ(get_string(*get_object(end, "result"), "text"), "Then I say the rest of it, word by word, until all is said and done.");
 }
 
 TEST_F(ServerTest, AReaderThatComesBackAfterAnyEventMissesNothing) {

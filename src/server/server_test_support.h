@@ -27,6 +27,11 @@ struct HttpAnswer {
 
   std::string code() const { return get_string(json, "code"); }
   std::string text(std::string_view name) const { return get_string(json, name); }
+  /// What the agent said in the end.
+  std::string said() const {
+    const auto* result = get_object(json, "result");
+    return result ? get_string(*result, "text") : std::string();
+  }
 };
 
 template <class T>
