@@ -1,0 +1,389 @@
+#include "agent/agent_program.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "agent/agent_input.h"
+#include "agent/conversation.h"
+#include "agent/replay.h"
+
+namespace mayfly::agent {
+namespace {
+
+using engine::Decision;
+using engine::ExecutionStatus;
+using engine::Operation;
+using engine::OperationStatus;
+using engine::OperationType;
+
+llm::PriceTable prices() {
+  return *llm::PriceTable::parse(R"({"version":"t","models":{"m":{"input":1.0,"output":10.0,"cache_read":0.1,"cache_write":1.25}}})");
+}
+
+ToolSpec tool(const std::string& name, ToolSpec::Kind kind = ToolSpec::Kind::Command) {
+  ToolSpec out;
+  out.kind = kind;
+  out.name = name;
+  out.parameters = *parse_json(R"({"type":"object","properties":{"n":{"type":"number"}},"required":["n"]})");
+  return out;
+}
+
+AgentSpec spec() {
+  AgentSpec out;
+  out.name = "a";
+  out.models = {"p/m"};
+  out.instructions = "Be brief.";
+  out.output_tokens_max = 1000;
+  out.tools = {tool("look"), tool("pay")};
+  out.tools[1].effect = Effect::AtMostOnce;
+  return out;
+}
+
+/// Plays the engine: starts what the program asks for, and lets the test end operations one by one.
+class Loop {
+ public:
+  explicit Loop(AgentSpec agent) : spec(std::move(agent)), program(*AgentProgram::make(spec, prices())) {
+    run.id = "run_1";
+    run.program = spec.name;
+    Operation input;
+    input.type = OperationType::Execution;
+    input.input = *normalise_input("hello");
+    journal.push_back(input);
+    take(program->begin({run, nullptr, now}, input.input));
+  }
+
+  void take(Decision decision) {
+    last_started.clear();
+    for (auto& request : decision.start) {
+      engine::PendingOperation op;
+      op.id = run.next_operation++;
+      op.type = request.type;
+      op.name = request.name;
+      op.kind = request.kind;
+      op.input = request.input;
+      op.repeat = request.repeat;
+      op.retry = request.retry;
+      op.due = request.due;
+      run.pending.push_back(op);
+      last_started.push_back(op.kind + ":" + op.name);
+    }
+    if (decision.complete) completion = decision.complete;
+  }
+
+  Operation pop(std::int64_t id) {
+    const auto at = std::ranges::find(run.pending, id, &engine::PendingOperation::id);
+    EXPECT_NE(at, run.pending.end()) << "operation " << id << " is pending";
+    Operation op;
+    op.id = at->id;
+    op.type = at->type;
+    op.name = at->name;
+    op.kind = at->kind;
+    op.input = at->input;
+    op.started = op.ended = now;
+    op.ended_event = ++run.events;
+    run.pending.erase(at);
+    return op;
+  }
+  void end(Operation op) {
+    journal.push_back(op);
+    take(program->ended({run, nullptr, now}, op));
+  }
+  void succeed(std::int64_t id, Json result, Json meta = nullptr) {
+    Operation op = pop(id);
+    op.result = std::move(result);
+    op.meta = std::move(meta);
+    end(std::move(op));
+  }
+  void fail_with(std::int64_t id, Error error) {
+    Operation op = pop(id);
+    op.status = OperationStatus::Failed;
+    op.error = std::move(error);
+    end(std::move(op));
+  }
+  /// The model says a text and makes calls, given as {id, name, arguments text}.
+  void say(std::int64_t id, const std::string& text, const std::vector<std::array<std::string, 3>>& calls = {}, const std::string& stop = "",
+           llm::Usage usage = {.input = 100, .output = 50}) {
+    llm::Message message;
+    message.role = llm::Role::Assistant;
+    if (!text.empty()) message.content.push_back(llm::Content::make_text(text));
+    for (const auto& [call, name, arguments] : calls) {
+      auto parsed = parse_json(arguments);
+      llm::Content part = llm::Content::make_tool_call(call, name, parsed && parsed->is_object() ? *parsed : Json(nullptr));
+      if (part.arguments.is_null()) part.text = arguments;
+      message.content.push_back(std::move(part));
+    }
+    const std::string reason = !stop.empty() ? stop : std::string(to_string(calls.empty() ? llm::StopReason::End : llm::StopReason::ToolCalls));
+    succeed(id, JsonObject{{"message", llm::to_json(message)}, {"stop_reason", reason}},
+            JsonObject{{"usage", llm::to_json(usage)}, {"nano_usd", prices().cost("m", usage)}});
+  }
+  Json result_text(const std::string& text) { return JsonObject{{"text", text}, {"is_error", false}}; }
+  std::vector<llm::Message> conversation() { return conversation_of(journal); }
+  LoopState state() const { return LoopState::from_json(run.state); }
+
+  AgentSpec spec;
+  std::shared_ptr<const AgentProgram> program;
+  engine::Execution run;
+  TimePoint now = from_unix_ms(1'700'000'000'000);
+  std::vector<Operation> journal;
+  std::vector<std::string> last_started;
+  std::optional<engine::Completion> completion;
+};
+
+using Started = std::vector<std::string>;
+
+TEST(AgentLoop, AnswersAfterToolCallsInTheOrderOfTheCalls) {
+  Loop loop(spec());
+  EXPECT_EQ(loop.last_started, Started{"llm:model"});
+  loop.say(1, "Let me look.", {{"c1", "look", R"({"n":1})"}, {"c2", "look", R"({"n":2})"}});
+  EXPECT_EQ(loop.last_started, (Started{"tool:look", "tool:look"}));
+  loop.succeed(3, loop.result_text("two"));
+  EXPECT_TRUE(loop.last_started.empty()) << "the model is asked only when all calls have ended";
+  loop.succeed(2, loop.result_text("one"));
+  EXPECT_EQ(loop.last_started, Started{"llm:model"});
+  const auto messages = loop.conversation();
+  ASSERT_EQ(messages.size(), 3u);
+  ASSERT_EQ(messages[2].content.size(), 2u);
+  EXPECT_EQ(messages[2].content[0].text, "one");
+  EXPECT_EQ(messages[2].content[1].text, "two");
+  loop.say(4, "Done.");
+  ASSERT_TRUE(loop.completion);
+  EXPECT_EQ(loop.completion->status, ExecutionStatus::Succeeded);
+  EXPECT_EQ(loop.completion->result, Json(JsonObject{{"text", "Done."}}));
+}
+
+TEST(AgentLoop, RefusesBadCallsAndTellsTheModelWhy) {
+  Loop loop(spec());
+  loop.say(1, "", {{"c1", "nosuch", "{}"}, {"c2", "look", R"({"n":"x"})"}, {"c3", "look", "{broken"}});
+  EXPECT_EQ(loop.last_started, (Started{"refused:nosuch", "refused:look", "refused:look"}));
+  const auto why = [&](std::size_t i) { return get_string(loop.run.pending[i].input.as_object(), "text"); };
+  EXPECT_NE(why(0).find("look, pay"), std::string::npos) << why(0);
+  EXPECT_NE(why(1).find("/n"), std::string::npos) << why(1);
+  EXPECT_NE(why(2).find("JSON"), std::string::npos) << why(2);
+}
+
+TEST(AgentLoop, RepairsArgumentsThatAreNearlyJson) {
+  for (const char* text : {R"({"n":1,})", R"({"n":1)", "```json\n{\"n\": 1}\n```", R"({"n":[1,2)"}) EXPECT_TRUE(repair_json_object(text)) << text;
+  for (const char* text : {"", "n=1", "{\"n\": ", "{]", "[1]"}) EXPECT_FALSE(repair_json_object(text)) << text;
+  Loop loop(spec());
+  loop.say(1, "", {{"c1", "look", R"({"n":1,})"}});
+  EXPECT_EQ(loop.last_started, Started{"tool:look"});
+  loop.succeed(2, loop.result_text("one"));
+  EXPECT_EQ(loop.conversation()[1].content[0].arguments, Json(JsonObject{{"n", 1}})) << "providers get the repaired object back";
+}
+
+TEST(AgentLoop, AsksAPersonWhenTheArgumentsMatchTheApprovalSchema) {
+  AgentSpec agent = spec();
+  agent.tools[1].approval_when = *parse_json(R"({"properties":{"n":{"exclusiveMinimum":50}}})");
+  Loop loop(agent);
+  loop.say(1, "", {{"c1", "pay", R"({"n":50})"}, {"c2", "pay", R"({"n":51})"}});
+  EXPECT_EQ(loop.last_started, (Started{"tool:pay", "approval:pay"}));
+  loop.succeed(2, loop.result_text("paid"));
+  loop.succeed(3, JsonObject{{"approved", true}, {"by", "ann"}});
+  EXPECT_EQ(loop.last_started, Started{"tool:pay"});
+  loop.succeed(4, loop.result_text("paid more"));
+  EXPECT_EQ(loop.conversation().back().content[1].text, "paid more");
+}
+
+TEST(AgentLoop, ADeniedCallIsNotMadeAndTheModelLearnsTheComment) {
+  AgentSpec agent = spec();
+  agent.tools[1].approval_when = Json(true);
+  Loop loop(agent);
+  loop.say(1, "", {{"c1", "pay", R"({"n":1})"}});
+  loop.succeed(2, JsonObject{{"approved", false}, {"comment", "too much"}, {"by", "ann"}});
+  EXPECT_EQ(loop.last_started, Started{"llm:model"});
+  const auto result = loop.conversation().back().content.front();
+  EXPECT_TRUE(result.is_error);
+  EXPECT_NE(result.text.find("too much"), std::string::npos);
+}
+
+TEST(AgentLoop, StartsNoMoreCallsAtOnceThanAllowed) {
+  AgentSpec agent = spec();
+  agent.limits.parallel_tool_calls = 2;
+  Loop loop(agent);
+  loop.say(1, "", {{"c1", "look", R"({"n":1})"}, {"c2", "look", R"({"n":2})"}, {"c3", "look", R"({"n":3})"}});
+  EXPECT_EQ(loop.last_started.size(), 2u);
+  loop.succeed(2, loop.result_text("one"));
+  EXPECT_EQ(loop.last_started.size(), 1u);
+}
+
+TEST(AgentLoop, ReservesTheWorstCaseAndSettlesTheRealCost) {
+  AgentSpec agent = spec();
+  agent.limits.usd = 100'000'000;
+  Loop loop(agent);
+  EXPECT_GE(loop.state().reserved, 1000 * 10'000) << "1,000 output tokens at 10 USD a million";
+  loop.say(1, "", {{"c1", "look", R"({"n":1})"}});
+  EXPECT_EQ(loop.state().spent, 100 * 1'000 + 50 * 10'000);
+  EXPECT_EQ(loop.state().reserved, 0);
+}
+
+TEST(AgentLoop, AsksBeforeTheBudgetWouldBeExceededAndGoesOnWhenGranted) {
+  AgentSpec agent = spec();
+  agent.limits.usd = 11'000'000;
+  Loop loop(agent);
+  loop.say(1, "", {{"c1", "look", R"({"n":1})"}}, "", {.input = 100, .output = 900});
+  loop.succeed(2, loop.result_text("one"));
+  EXPECT_EQ(loop.last_started, Started{"limit:limit"});
+  loop.succeed(3, JsonObject{{"continue", true}, {"add", JsonObject{{"usd", 0.02}}}});
+  EXPECT_EQ(loop.last_started, Started{"llm:model"});
+}
+
+TEST(AgentLoop, StopsAtTheBudgetWhenNobodyExtendsIt) {
+  AgentSpec agent = spec();
+  agent.limits.steps = 1;
+  Loop loop(agent);
+  loop.say(1, "", {{"c1", "look", R"({"n":1})"}});
+  loop.succeed(2, loop.result_text("one"));
+  EXPECT_EQ(loop.last_started, Started{"limit:limit"});
+  loop.succeed(3, JsonObject{{"continue", false}});
+  ASSERT_TRUE(loop.completion);
+  EXPECT_EQ(loop.completion->error->code, "limit.exceeded");
+}
+
+TEST(AgentLoop, ACallThatMayHaveBeenBilledStaysSpent) {
+  AgentSpec agent = spec();
+  agent.limits.usd = 30'000'000;
+  Loop loop(agent);
+  const auto reserved = loop.state().reserved;
+  const Error cut{"llm.bad_response", "cut", Retry::OutcomeUnknown};
+  EXPECT_TRUE(loop.program->may_repeat({loop.run, nullptr, loop.now}, loop.run.pending[0], cut));
+  EXPECT_EQ(loop.state().spent, reserved);
+  EXPECT_FALSE(loop.program->may_repeat({loop.run, nullptr, loop.now}, loop.run.pending[0], cut)) << "a third reservation would not fit";
+  loop.fail_with(1, cut);
+  EXPECT_EQ(loop.last_started, Started{"limit:limit"});
+}
+
+TEST(AgentLoop, ValidatesStructuredOutputAndTriesAgain) {
+  AgentSpec agent = spec();
+  agent.output_schema = *parse_json(R"({"type":"object","required":["ok"],"properties":{"ok":{"type":"boolean"}}})");
+  agent.output_retries = 1;
+  Loop loop(agent);
+  loop.say(1, "sure!");
+  EXPECT_EQ(loop.last_started, Started{"feedback:feedback"});
+  loop.succeed(2, loop.result_text(""));
+  loop.say(3, "```json\n{\"ok\": true}\n```");
+  ASSERT_TRUE(loop.completion);
+  EXPECT_EQ(loop.completion->result.at("output"), Json(JsonObject{{"ok", true}}));
+}
+
+TEST(AgentLoop, FailsWhenTheOutputNeverMatches) {
+  AgentSpec agent = spec();
+  agent.output_schema = *parse_json(R"({"type":"object","required":["ok"]})");
+  agent.output_retries = 0;
+  Loop loop(agent);
+  loop.say(1, "{}");
+  ASSERT_TRUE(loop.completion);
+  EXPECT_EQ(loop.completion->error->code, "output.invalid");
+}
+
+TEST(AgentLoop, ContinuesAnAnswerThatWasCutAtItsLength) {
+  Loop loop(spec());
+  loop.say(1, "Once upon ", {}, "length");
+  EXPECT_EQ(loop.last_started, Started{"feedback:feedback"});
+  loop.succeed(2, loop.result_text(""));
+  loop.say(3, "a time.");
+  ASSERT_TRUE(loop.completion);
+  EXPECT_EQ(loop.completion->result, Json(JsonObject{{"text", "Once upon a time."}}));
+}
+
+TEST(AgentLoop, ARefusalEndsTheRunWithTheModelsWords) {
+  Loop loop(spec());
+  loop.say(1, "I will not.", {}, "refusal");
+  ASSERT_TRUE(loop.completion);
+  EXPECT_EQ(loop.completion->error->code, "model.refused");
+  EXPECT_NE(loop.completion->error->message.find("I will not."), std::string::npos);
+}
+
+TEST(AgentLoop, AMessageThatJoinsIsSeenBeforeTheAnswerCounts) {
+  Loop loop(spec());
+  Operation message;
+  message.id = loop.run.next_operation++;
+  message.type = OperationType::Context;
+  message.kind = "message";
+  message.input = *normalise_input("also this");
+  message.ended_event = ++loop.run.events;
+  loop.journal.push_back(message);
+  loop.take(loop.program->message({loop.run, nullptr, loop.now}, message));
+  loop.say(1, "First answer.");
+  EXPECT_FALSE(loop.completion);
+  EXPECT_EQ(loop.last_started, Started{"llm:model"});
+  std::ranges::sort(loop.journal, {}, &Operation::id);
+  EXPECT_EQ(llm::text_of(loop.conversation().back()), "also this");
+}
+
+TEST(AgentLoop, CompactsBeforeTheContextOverflows) {
+  AgentSpec agent = spec();
+  agent.context.tokens_max = 5'000;
+  Loop loop(agent);
+  loop.say(1, "", {{"c1", "look", R"({"n":1})"}}, "", {.input = 4'500, .output = 50});
+  loop.succeed(2, loop.result_text("one"));
+  EXPECT_EQ(loop.last_started, Started{"compact:compact"});
+  loop.succeed(3, JsonObject{{"summary", "short"}, {"kept", JsonArray{}}, {"kept_bytes", 0}}, JsonObject{{"nano_usd", 5}});
+  EXPECT_EQ(loop.last_started, Started{"llm:model"});
+  const auto messages = ConversationReader::with_run({}, loop.journal);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_NE(llm::text_of(messages[0]).find("short"), std::string::npos);
+}
+
+TEST(AgentLoop, AnUnusableModelErrorEndsTheRunWithIt) {
+  Loop loop(spec());
+  loop.fail_with(1, Error{"llm.authentication", "the key is wrong", Retry::Never});
+  ASSERT_TRUE(loop.completion);
+  EXPECT_EQ(loop.completion->error->code, "llm.authentication");
+}
+
+TEST(AgentLoop, StateSurvivesItsJsonForm) {
+  Loop loop(spec());
+  loop.say(1, "", {{"c1", "look", R"({"n":1})"}, {"c2", "nosuch", "{}"}});
+  EXPECT_EQ(to_canonical_text(loop.state().to_json()), to_canonical_text(loop.run.state));
+}
+
+TEST(Input, AcceptsTextsPartsAndDataAndRefusesTheRest) {
+  EXPECT_EQ(llm::text_of(message_of_input(*normalise_input("hi"))), "hi");
+  EXPECT_EQ(llm::text_of(message_of_input(*normalise_input(*parse_json(R"({"message":"hi"})")))), "hi");
+  EXPECT_NE(llm::text_of(message_of_input(*normalise_input(*parse_json(R"({"order":7})")))).find("order"), std::string::npos);
+  EXPECT_NE(llm::text_of(message_of_input(*normalise_input(*parse_json(R"({"message":"hi","data":{"k":1}})")))).find("\"k\":1"), std::string::npos);
+  for (const char* text : {"null", R"({"message":5})", R"({"message":[]})", R"({"message":"a","datum":1})", R"({"message":[{"type":"audio"}]})"})
+    EXPECT_EQ(normalise_input(*parse_json(text)).error().code, "input.invalid") << text;
+}
+
+engine::RunDescription recorded(Loop& loop) {
+  engine::RunDescription out;
+  out.run = loop.run;
+  out.operations = loop.journal;
+  if (loop.completion) {
+    out.run.status = loop.completion->status;
+    out.run.result = loop.completion->result;
+  }
+  return out;
+}
+
+TEST(Replay, TheSameAgentShowsNoDifferenceAndAnotherPromptDoes) {
+  Loop loop(spec());
+  loop.say(1, "", {{"c1", "look", R"({"n":1})"}});
+  loop.succeed(2, loop.result_text("one"));
+  loop.say(3, "Done.");
+  const auto same = replay_run(recorded(loop), {}, loop.spec, loop.spec, prices());
+  EXPECT_EQ(same.model_calls, 2);
+  EXPECT_FALSE(same.first_difference) << same.first_difference->what;
+  AgentSpec other = loop.spec;
+  other.instructions = "Be long.";
+  const auto changed = replay_run(recorded(loop), {}, loop.spec, other, prices());
+  ASSERT_TRUE(changed.first_difference);
+  EXPECT_EQ(changed.first_difference->operation, 1);
+  EXPECT_NE(changed.first_difference->what.find("system"), std::string::npos) << changed.first_difference->what;
+}
+
+TEST(Replay, AToolThatNoLongerExistsIsTheFirstDifference) {
+  Loop loop(spec());
+  loop.say(1, "", {{"c1", "look", R"({"n":1})"}});
+  loop.succeed(2, loop.result_text("one"));
+  loop.say(3, "Done.");
+  AgentSpec other = loop.spec;
+  other.tools.erase(other.tools.begin());
+  const auto report = replay_run(recorded(loop), {}, loop.spec, other, prices());
+  ASSERT_TRUE(report.first_difference);
+}
+
+}  // namespace
+}  // namespace mayfly::agent
