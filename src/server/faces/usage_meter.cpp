@@ -61,7 +61,8 @@ Task<Result<void>> UsageMeter::flush() {
   Result<void> out;
   for (auto& [key, row] : rows) {
     if (out) out = co_await write(key, row);
-    if (!out) put_back(key, row);
+    // What may have been written is not added twice.
+    if (!out && out.error().retry != Retry::OutcomeUnknown) put_back(key, row);
   }
   co_return out;
 }

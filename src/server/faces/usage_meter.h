@@ -11,7 +11,8 @@
 namespace mayfly::faces {
 
 /// Calls through the model gateway, by API key, month and model: rows `meta/usage/KEY/YYYY-MM`. Added up in memory and written
-/// every few seconds, so that a call costs no commit of its own; a killed server loses what was not written yet.
+/// every few seconds, so that a call costs no commit of its own. A killed server, or a store that does not say what became of a
+/// commit, may lose some of it; nothing is ever counted twice.
 class UsageMeter {
  public:
   UsageMeter(Store& store, Clock& clock) : store_(store), clock_(clock) {}
