@@ -224,6 +224,24 @@ TEST_F(ServerTest, ASecondServerOnTheSameDataIsRefused) {
   EXPECT_EQ(refused.error().code, "store.locked");
 }
 
+TEST_F(ServerTest, APortInUseIsSaidAndTheDataCanBeOpenedAgain) {
+  start();
+  ServerConfig other = config_;
+  other.data_dir = directory_.path + "/other";
+  other.port = app_->port();
+  {
+    App second(io_.get_executor(), other);
+    const auto refused = run(second.start());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "net.address_in_use");
+  }
+  other.port = 0;
+  App third(io_.get_executor(), other);
+  EXPECT_TRUE(run(third.start()));
+  EXPECT_FALSE(third.made_admin_key());
+  run(third.stop());
+}
+
 TEST_F(ServerTest, AProjectWithMistakesIsNotStarted) {
   write("mayfly.yaml", "version: 1\nagents:\n  echo: {model: 5}\n");
   App app(io_.get_executor(), config_);
@@ -242,6 +260,32 @@ TEST_F(ServerTest, TracesAreContinuedAndMetricsCount) {
   const std::string metrics = get("/metrics").body;
   EXPECT_NE(metrics.find("mayfly_runs_ended_total 1\n"), std::string::npos) << metrics;
   EXPECT_NE(metrics.find("mayfly_http_requests_total{method=\"GET\",route=\"/healthz\",status=\"200\"} 2\n"), std::string::npos) << metrics;
+}
+
+Task<> take_spans(std::string* taken, net::Request& request, net::Responder& responder) {
+  *taken += request.path + " " + request.body;
+  co_await responder.send({200, {{"Content-Type", "application/json"}}, "{}"});
+}
+
+TEST_F(ServerTest, RunsAreExportedAsTraces) {
+  std::string taken;
+  SystemClock clock(io_.get_executor());
+  const auto receiver = net::make_http_server(io_.get_executor(), clock, {}, [&taken](net::Request& request, net::Responder& responder) {
+    return take_spans(&taken, request, responder);
+  });
+  ASSERT_TRUE(receiver->listen());
+  config_.environment = [port = receiver->port()](std::string_view name) -> std::optional<std::string> {
+    if (name == "OTEL_EXPORTER_OTLP_ENDPOINT") return "http://127.0.0.1:" + std::to_string(port);
+    return std::nullopt;
+  };
+  start();
+  const std::string trace = "0af7651916cd43dd8448eb211c80319c";
+  (void)post("/v1/agents/echo/runs?wait=20", R"({"input": "hello"})", {{"traceparent", "00-" + trace + "-b7ad6b7169203331-01"}});
+  stop();
+  EXPECT_NE(taken.find("/v1/traces"), std::string::npos);
+  EXPECT_NE(taken.find("invoke_agent echo"), std::string::npos) << taken;
+  EXPECT_NE(taken.find(trace), std::string::npos) << "the caller's trace goes on";
+  run(receiver->stop(Millis{0}));
 }
 
 }  // namespace
