@@ -67,16 +67,25 @@ std::string answer_text(const Json& result) {
 }
 
 std::string question_text(const agent::Question& question) {
-  return "I am waiting for a person before I go on: " + question.text + "\n\nAnswer it in the console, with `mayfly answer " + question.run +
-         "`, or with POST /v1/runs/" + question.run + "/answer.";
+  return "I am waiting for a person before I go on: " + question.text + "\n\nAnswer it in the console, with `mayfly answer " +
+         question.run + "`, or with POST /v1/runs/" + question.run + "/answer.";
 }
 
 FaceError run_error(const Execution& run) {
   if (run.status == ExecutionStatus::Stopped)
-    return {.status = 409, .code = "run.stopped", .message = "the run " + run.id + " was cancelled" + (run.error ? ": " + run.error->message : ""), .param = {}, .retry_after = {}};
+    return {.status = 409,
+            .code = "run.stopped",
+            .message = "the run " + run.id + " was cancelled" + (run.error ? ": " + run.error->message : ""),
+            .param = {},
+            .retry_after = {}};
   if (run.status == ExecutionStatus::TimedOut)
-    return {.status = 504, .code = "run.timed_out", .message = "the run " + run.id + " took longer than its agent allows (`limits.wall_time`)", .param = {}, .retry_after = {}};
-  FaceError out = run.error ? face_error(*run.error) : FaceError{.status = 500, .code = "run.failed", .message = "the run failed", .param = {}, .retry_after = {}};
+    return {.status = 504,
+            .code = "run.timed_out",
+            .message = "the run " + run.id + " took longer than its agent allows (`limits.wall_time`)",
+            .param = {},
+            .retry_after = {}};
+  FaceError out = run.error ? face_error(*run.error)
+                            : FaceError{.status = 500, .code = "run.failed", .message = "the run failed", .param = {}, .retry_after = {}};
   if (out.status < 500) out.status = 500;
   out.message = "the run " + run.id + " failed: " + out.message;
   // The same request would start another run.
@@ -91,7 +100,7 @@ struct Ending {
   std::string text;
   llm::LlmResponse response;
   JsonObject extension;
-  std::string waiting;             ///< the question's kind, when a person must answer first
+  std::string waiting;  ///< the question's kind, when a person must answer first
 };
 
 /// Follows one run for one reader.
@@ -173,8 +182,10 @@ Task<std::optional<Ending>> Follower::ending_of(Execution run) {
     out.error = run_error(run);
   } else {
     auto result = co_await app_.engine->unspill(std::move(run.result));
-    if (result) out.text = answer_text(*result);
-    else out.error = face_error(result.error());
+    if (result)
+      out.text = answer_text(*result);
+    else
+      out.error = face_error(result.error());
   }
   co_return out;
 }
@@ -213,7 +224,11 @@ Task<std::optional<Ending>> Follower::follow() {
     }
   }
   if (disconnected.cancelled() && !app_.stopping.cancelled()) co_return std::nullopt;
-  FaceError stopping{.status = 503, .code = "engine.stopping", .message = "the server stops; the run " + run_ + " goes on when it starts again", .param = {}, .retry_after = {}};
+  FaceError stopping{.status = 503,
+                     .code = "engine.stopping",
+                     .message = "the server stops; the run " + run_ + " goes on when it starts again",
+                     .param = {},
+                     .retry_after = {}};
   co_return Ending{.error = std::move(stopping), .text = {}, .response = {}, .extension = {}, .waiting = {}};
 }
 

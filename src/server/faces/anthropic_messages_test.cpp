@@ -15,7 +15,8 @@ TEST(MessagesRequest, BecomesAConversation) {
     "messages":[{"role":"user","content":[{"type":"text","text":"look"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"QUJD"}}]},
       {"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"U0lH"},{"type":"text","text":"I look"},
                                      {"type":"tool_use","id":"t1","name":"add","input":{"a":1}}]},
-      {"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"3"}],"is_error":true},{"type":"text","text":"and now?"}]}]})", {});
+      {"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"3"}],"is_error":true},{"type":"text","text":"and now?"}]}]})",
+                                       {});
   ASSERT_TRUE(decoded) << decoded.error().message;
   const llm::LlmRequest& request = decoded->request;
   EXPECT_EQ(request.system, "be kind");
@@ -33,8 +34,10 @@ TEST(MessagesRequest, BecomesAConversation) {
 }
 
 TEST(MessagesRequest, ThinkingBudgetsLeaveRoomInTheLimit) {
-  const auto decoded = decode_messages(R"({"model":"claude-sonnet-4-5","max_tokens":10000,"thinking":{"type":"enabled","budget_tokens":5000},
-    "messages":[{"role":"user","content":"x"}]})", {});
+  const auto decoded =
+      decode_messages(R"({"model":"claude-sonnet-4-5","max_tokens":10000,"thinking":{"type":"enabled","budget_tokens":5000},
+    "messages":[{"role":"user","content":"x"}]})",
+                      {});
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->request.reasoning, llm::ReasoningEffort::Medium);
   EXPECT_EQ(decoded->request.output_tokens_max, 10'000 - 4'096);
@@ -50,28 +53,34 @@ TEST(MessagesRequest, WhatCannotBeDoneIsRefusedByName) {
   EXPECT_EQ(with(R"("tool_choice":{"type":"tool","name":"x"})"), "tool_choice");
   EXPECT_EQ(with(R"("top_k":5)"), "(accepted)");
   EXPECT_EQ(param_of(decode_messages(R"({"model":"m","messages":[{"role":"user","content":"x"}]})", {})), "max_tokens");
-  EXPECT_EQ(param_of(decode_messages(R"({"model":"m","max_tokens":5,"messages":[{"role":"user","content":[{"type":"document"}]}]})", {})), "messages[0].content[0].type");
-  EXPECT_EQ(param_of(decode_messages(R"({"model":"m","max_tokens":5,"messages":[{"role":"tool","content":"x"}]})", {})), "messages[0].role");
+  EXPECT_EQ(param_of(decode_messages(R"({"model":"m","max_tokens":5,"messages":[{"role":"user","content":[{"type":"document"}]}]})", {})),
+            "messages[0].content[0].type");
+  EXPECT_EQ(param_of(decode_messages(R"({"model":"m","max_tokens":5,"messages":[{"role":"tool","content":"x"}]})", {})),
+            "messages[0].role");
 }
 
 TEST(MessagesStreamTest, FollowsTheOfficialOrder) {
   MessagesStream stream(test_head());
   const auto events = events_of(stream_of(stream, rich_deltas(), rich_response()));
-  EXPECT_EQ(names_of(events),
-            (std::vector<std::string>{"message_start", "content_block_start", "ping", "content_block_delta", "content_block_delta", "content_block_delta",
-                                      "content_block_stop", "content_block_start", "content_block_delta", "content_block_delta", "content_block_stop",
-                                      "content_block_start", "content_block_delta", "content_block_delta", "content_block_stop", "content_block_start",
-                                      "content_block_delta", "content_block_stop", "message_delta", "message_stop"}));
+  EXPECT_EQ(names_of(events), (std::vector<std::string>{"message_start",       "content_block_start", "ping",
+                                                        "content_block_delta", "content_block_delta", "content_block_delta",
+                                                        "content_block_stop",  "content_block_start", "content_block_delta",
+                                                        "content_block_delta", "content_block_stop",  "content_block_start",
+                                                        "content_block_delta", "content_block_delta", "content_block_stop",
+                                                        "content_block_start", "content_block_delta", "content_block_stop",
+                                                        "message_delta",       "message_stop"}));
   std::string arguments;
   for (const auto& event : events) {
     const JsonObject data = object(event.data);
     EXPECT_EQ(get_string(data, "type"), event.event);
-    if (event.event == "content_block_delta" && get_int(data, "index") == 2) arguments += get_string(data.at("delta").as_object(), "partial_json");
+    if (event.event == "content_block_delta" && get_int(data, "index") == 2)
+      arguments += get_string(data.at("delta").as_object(), "partial_json");
   }
   EXPECT_EQ(arguments, R"({"a":2})");
   const JsonObject last = object(events[events.size() - 2].data);
   EXPECT_EQ(get_string(last.at("delta").as_object(), "stop_reason"), "tool_use");
-  EXPECT_EQ(to_text(last.at("usage")), R"({"input_tokens":10,"cache_creation_input_tokens":2,"cache_read_input_tokens":5,"output_tokens":7})");
+  EXPECT_EQ(to_text(last.at("usage")),
+            R"({"input_tokens":10,"cache_creation_input_tokens":2,"cache_read_input_tokens":5,"output_tokens":7})");
 }
 
 TEST(MessagesStreamTest, ThinkingComesBackWithWhatItsProviderWants) {
@@ -83,9 +92,11 @@ TEST(MessagesStreamTest, ThinkingComesBackWithWhatItsProviderWants) {
       if (const auto found = get_string(object(event.data).at("delta").as_object(), "signature"); !found.empty()) signature = found;
   ASSERT_EQ(stream.remembered().size(), 1u);
   EXPECT_EQ(stream.remembered()[0].first, signature);
-  const auto decoded = decode_messages(R"({"model":"m","max_tokens":5,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[
-      {"type":"thinking","thinking":"hm","signature":")" + signature + R"("}]}]})",
-                                       [&](std::string_view id) { return id == signature ? std::optional(stream.remembered()[0].second) : std::nullopt; });
+  const auto decoded =
+      decode_messages(R"({"model":"m","max_tokens":5,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[
+      {"type":"thinking","thinking":"hm","signature":")" +
+                          signature + R"("}]}]})",
+                      [&](std::string_view id) { return id == signature ? std::optional(stream.remembered()[0].second) : std::nullopt; });
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(to_text(decoded->request.messages[1].content[0].opaque), R"({"api":"other","secret":"s"})");
 }

@@ -40,7 +40,8 @@ Decoded<Content> image(const JsonObject& block, const std::string& param) {
   const std::string type = source ? get_string(*source, "type") : std::string();
   if (type == "url") return image_from_url(get_string(*source, "url"), param + ".source.url");
   if (type != "base64") return unsupported(param + ".source.type", "send the image as base64 or url");
-  return image_from_url(fmt::format("data:{};base64,{}", get_string(*source, "media_type"), get_string(*source, "data")), param + ".source");
+  return image_from_url(fmt::format("data:{};base64,{}", get_string(*source, "media_type"), get_string(*source, "data")),
+                        param + ".source");
 }
 
 std::optional<Content> thinking(const JsonObject& block, std::string_view model, const Recall& recall) {
@@ -78,7 +79,8 @@ class MessageReader {
       return {};
     }
     const JsonArray* blocks = content ? content->if_array() : nullptr;
-    if (!blocks || blocks->size() > kPartsMax) return reject(param + ".content", fmt::format("must be a text or a list of at most {} blocks", kPartsMax));
+    if (!blocks || blocks->size() > kPartsMax)
+      return reject(param + ".content", fmt::format("must be a text or a list of at most {} blocks", kPartsMax));
     joins_ = false;
     for (std::size_t i = 0; i < blocks->size(); ++i) {
       const JsonObject* block = (*blocks)[i].if_object();
@@ -105,13 +107,15 @@ class MessageReader {
     } else if (type == "tool_result" && side == Role::User) {
       return tool_result(block, param);
     } else if (type == "tool_use" && side == Role::Assistant) {
-      if (get_string(block, "id").empty() || get_string(block, "name").empty()) return reject(param, "a tool_use needs `id`, `name` and `input`");
+      if (get_string(block, "id").empty() || get_string(block, "name").empty())
+        return reject(param, "a tool_use needs `id`, `name` and `input`");
       const JsonObject* input = get_object(block, "input");
       add(side, Content::make_tool_call(get_string(block, "id"), get_string(block, "name"), input ? Json(*input) : Json(JsonObject{})));
     } else if ((type == "thinking" || type == "redacted_thinking") && side == Role::Assistant) {
       if (auto thought = thinking(block, out_.model, recall_)) add(side, std::move(*thought));
     } else {
-      return unsupported(param + ".type", fmt::format("`{}` is no block that Mayfly passes on: use text, image, tool_use and tool_result", type));
+      return unsupported(param + ".type",
+                         fmt::format("`{}` is no block that Mayfly passes on: use text, image, tool_use and tool_result", type));
     }
     return {};
   }

@@ -77,9 +77,7 @@ JsonObject encode_messages(const AnswerHead& head, const llm::LlmResponse& respo
 
 std::string MessagesStream::signature() const { return own_signature(head_, static_cast<std::size_t>(index_)); }
 
-void MessagesStream::on_begin() {
-  put("message_start", {{"type", "message_start"}, {"message", message_object(head_, {}, nullptr, {})}});
-}
+void MessagesStream::on_begin() { put("message_start", {{"type", "message_start"}, {"message", message_object(head_, {}, nullptr, {})}}); }
 
 void MessagesStream::open_part() {
   JsonObject block;
@@ -111,8 +109,9 @@ void MessagesStream::close_part() {
     Content thought = Content::make_text(said());
     thought.kind = Content::Kind::Reasoning;
     remember(signature(), std::move(thought));
-    put("content_block_delta",
-        {{"type", "content_block_delta"}, {"index", index_}, {"delta", JsonObject{{"type", "signature_delta"}, {"signature", signature()}}}});
+    put("content_block_delta", {{"type", "content_block_delta"},
+                                {"index", index_},
+                                {"delta", JsonObject{{"type", "signature_delta"}, {"signature", signature()}}}});
   }
   put("content_block_stop", {{"type", "content_block_stop"}, {"index", index_}});
   ++index_;

@@ -14,8 +14,12 @@ JsonObject encode_chat_alone(const AnswerHead& head, const llm::LlmResponse& res
 std::unique_ptr<StreamEncoder> chat_stream(AnswerHead head, const FaceRequest& request) {
   return std::make_unique<ChatStream>(std::move(head), request.include_usage);
 }
-std::unique_ptr<StreamEncoder> responses_stream(AnswerHead head, const FaceRequest&) { return std::make_unique<ResponsesStream>(std::move(head)); }
-std::unique_ptr<StreamEncoder> messages_stream(AnswerHead head, const FaceRequest&) { return std::make_unique<MessagesStream>(std::move(head)); }
+std::unique_ptr<StreamEncoder> responses_stream(AnswerHead head, const FaceRequest&) {
+  return std::make_unique<ResponsesStream>(std::move(head));
+}
+std::unique_ptr<StreamEncoder> messages_stream(AnswerHead head, const FaceRequest&) {
+  return std::make_unique<MessagesStream>(std::move(head));
+}
 
 bool has(const std::vector<std::string>& names, std::string_view name) { return std::ranges::find(names, name) != names.end(); }
 
@@ -70,12 +74,14 @@ std::string idempotency_key(const net::Request& request) {
 Result<std::string> resolve_model(const std::vector<std::string>& providers, const std::string& model) {
   const auto slash = model.find('/');
   if (slash != std::string::npos && slash + 1 < model.size() && has(providers, std::string_view(model).substr(0, slash))) return model;
-  if (const std::string_view family = family_of(model); slash == std::string::npos && has(providers, family)) return std::string(family) + "/" + model;
+  if (const std::string_view family = family_of(model); slash == std::string::npos && has(providers, family))
+    return std::string(family) + "/" + model;
   if (providers.size() == 1) return providers.front() + "/" + model;
   std::string names;
   for (const std::string& name : providers) names += (names.empty() ? "" : ", ") + name;
-  return fail("llm.not_found", "no provider is known for the model '" + model.substr(0, 200) + "'; write \"provider/model\" with one of the configured providers: " +
-                                   (names.empty() ? "none is configured" : names));
+  return fail("llm.not_found",
+              "no provider is known for the model '" + model.substr(0, 200) +
+                  "'; write \"provider/model\" with one of the configured providers: " + (names.empty() ? "none is configured" : names));
 }
 
 }  // namespace mayfly::faces

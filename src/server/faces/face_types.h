@@ -17,11 +17,11 @@ namespace mayfly::faces {
 /// An error as a peer's API words it.
 struct FaceError {
   int status = 400;
-  std::string code;         ///< Mayfly's: "llm.rate_limited", "request.invalid", …
-  std::string message;      ///< what is wrong and what to do
-  std::string param;        ///< the field at fault, as the client wrote it: "messages[2].content"; may be empty
+  std::string code;     ///< Mayfly's: "llm.rate_limited", "request.invalid", …
+  std::string message;  ///< what is wrong and what to do
+  std::string param;    ///< the field at fault, as the client wrote it: "messages[2].content"; may be empty
   std::optional<Millis> retry_after;
-  bool again = false;       ///< whether sending the same request again can help
+  bool again = false;  ///< whether sending the same request again can help
 };
 
 template <class T>
@@ -36,7 +36,7 @@ std::unexpected<FaceError> unsupported(std::string param, std::string instead);
 using Recall = std::function<std::optional<llm::Content>(std::string_view id)>;
 
 struct FaceRequest {
-  llm::LlmRequest request;           ///< `model` as the client wrote it
+  llm::LlmRequest request;  ///< `model` as the client wrote it
   bool stream = false;
   bool include_usage = false;        ///< Chat Completions: a last chunk with the usage
   std::string session;               ///< metadata.session, else the end user's id

@@ -21,7 +21,8 @@ JsonObject model_object(const std::string& id, TimePoint created, std::string_vi
 
 Task<Result<net::Response>> list_agents(AppContext& app, Call&) {
   JsonArray data;
-  for (const agent::AgentVersion& version : app.registry->list()) data.push_back(model_object(version.spec.name, version.deployed, "mayfly"));
+  for (const agent::AgentVersion& version : app.registry->list())
+    data.push_back(model_object(version.spec.name, version.deployed, "mayfly"));
   co_return json_response(200, JsonObject{{"object", "list"}, {"data", std::move(data)}});
 }
 
@@ -76,13 +77,16 @@ void add_face_routes(Router& router, AppContext& app) {
 
   router.add("GET", "/openai/v1/models", lists, list_agents);
   router.add("GET", "/openai/v1/models/{model}", lists, get_agent);
-  router.add_stream("POST", "/openai/v1/chat/completions", agents, [](AppContext& app, Call& call) { return serve_agent(&app, &call, &kChat); });
-  router.add_stream("POST", "/openai/v1/responses", agents, [](AppContext& app, Call& call) { return serve_agent(&app, &call, &kResponses); });
+  router.add_stream("POST", "/openai/v1/chat/completions", agents,
+                    [](AppContext& app, Call& call) { return serve_agent(&app, &call, &kChat); });
+  router.add_stream("POST", "/openai/v1/responses", agents,
+                    [](AppContext& app, Call& call) { return serve_agent(&app, &call, &kResponses); });
 
   router.add("GET", "/gateway/openai/v1/models", openai, list_models);
   router.add("GET", "/gateway/anthropic/v1/models", anthropic, list_models_anthropic);
   const auto serve = [&](std::string_view path, const RouteOptions& options, const Dialect* dialect) {
-    router.add_stream("POST", path, options, [state, dialect](AppContext& app, Call& call) { return serve_model(state, &app, &call, dialect); });
+    router.add_stream("POST", path, options,
+                      [state, dialect](AppContext& app, Call& call) { return serve_model(state, &app, &call, dialect); });
   };
   serve("/gateway/openai/v1/chat/completions", openai, &kChat);
   serve("/gateway/openai/v1/responses", openai, &kResponses);

@@ -60,8 +60,15 @@ inline llm::LlmResponse rich_response() {
 
 /// The same as a provider would stream it.
 inline std::vector<LlmDelta> rich_deltas() {
-  return {thought_delta("h"), thought_delta("m"), text_delta("I "), text_delta("look."), call_delta(0, "call_1", "add"),
-          arguments_delta(0, "{\"a\""), arguments_delta(0, ":2}"), call_delta(1, "call_2", "now"), arguments_delta(1, "{}")};
+  return {thought_delta("h"),
+          thought_delta("m"),
+          text_delta("I "),
+          text_delta("look."),
+          call_delta(0, "call_1", "add"),
+          arguments_delta(0, "{\"a\""),
+          arguments_delta(0, ":2}"),
+          call_delta(1, "call_2", "now"),
+          arguments_delta(1, "{}")};
 }
 
 inline std::string stream_of(StreamEncoder& encoder, const std::vector<LlmDelta>& deltas, const llm::LlmResponse& response) {

@@ -150,7 +150,8 @@ void append_content(std::vector<llm::Message>& messages, llm::Role role, llm::Co
 }
 
 void append_system(llm::LlmRequest& request, std::string text) {
-  if (!request.messages.empty()) return append_content(request.messages, llm::Role::System, llm::Content::make_text(std::move(text)), false);
+  if (!request.messages.empty())
+    return append_content(request.messages, llm::Role::System, llm::Content::make_text(std::move(text)), false);
   if (!request.system.empty()) request.system += "\n\n";
   request.system += text;
 }

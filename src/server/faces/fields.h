@@ -38,7 +38,8 @@ Decoded<llm::ReasoningEffort> effort_from_name(std::string_view name, std::strin
 llm::Content tool_call_from_text(std::string id, std::string name, std::string arguments);
 
 /// Only the named tools are offered, and one of them must be called when `required`.
-Decoded<void> restrict_tools(llm::LlmRequest& request, const std::vector<std::string>& names, llm::ToolChoice choice, const std::string& param);
+Decoded<void> restrict_tools(llm::LlmRequest& request, const std::vector<std::string>& names, llm::ToolChoice choice,
+                             const std::string& param);
 
 /// Adds to the last message when it has the same role and `joins`, else begins one.
 void append_content(std::vector<llm::Message>& messages, llm::Role role, llm::Content content, bool joins);

@@ -21,7 +21,8 @@ Task<> flush_later(std::shared_ptr<FaceState> state, AppContext* app) {
   (void)co_await state->meter.flush();
 }
 
-void meter(const std::shared_ptr<FaceState>& state, AppContext& app, const Principal& who, const std::string& model, const ModelResult& result) {
+void meter(const std::shared_ptr<FaceState>& state, AppContext& app, const Principal& who, const std::string& model,
+           const ModelResult& result) {
   UsageMeter::Amount amount{1, result ? 0 : 1, {}, 0};
   if (result) {
     amount.usage = result->response.usage;
@@ -59,7 +60,10 @@ void on_delta(Exchange& exchange, const llm::LlmDelta& delta) {
 Task<> receive(std::shared_ptr<Exchange> exchange, llm::LlmGateway* gateway, llm::GatewayCall call) {
   ModelResult result = co_await gateway->complete(std::move(call));
   if (exchange->encoder->broken()) {
-    exchange->error = FaceError{.status = 502, .code = "llm.bad_response", .message = "the model's answer broke off and cannot be continued; ask again", .again = true};
+    exchange->error = FaceError{.status = 502,
+                                .code = "llm.bad_response",
+                                .message = "the model's answer broke off and cannot be continued; ask again",
+                                .again = true};
   } else if (!result) {
     exchange->error = face_error(result.error());
   } else {

@@ -138,8 +138,10 @@ Decoded<void> message(const Json& value, const std::string& param, llm::LlmReque
 }
 
 Decoded<void> refuse_what_is_not_there(const JsonObject& body) {
-  if (auto n = count_field(body, "n", 1); !n) return std::unexpected(std::move(n.error()));
-  else if (*n && **n > 1) return unsupported("n", "ask once for each answer");
+  if (auto n = count_field(body, "n", 1); !n)
+    return std::unexpected(std::move(n.error()));
+  else if (*n && **n > 1)
+    return unsupported("n", "ask once for each answer");
   if (get_bool(body, "logprobs")) return unsupported("logprobs", "remove it");
   if (get_int(body, "top_logprobs") > 0) return unsupported("top_logprobs", "remove it");
   if (const JsonObject* bias = get_object(body, "logit_bias"); bias && !bias->empty()) return unsupported("logit_bias", "remove it");

@@ -64,7 +64,9 @@ TEST(ChatRequest, ANamedFunctionIsTheOnlyOneOffered) {
 }
 
 TEST(ChatRequest, WhatCannotBeDoneIsRefusedByName) {
-  const auto with = [](const std::string& field) { return param_of(decode_chat(R"({"model":"m","messages":[{"role":"user","content":"x"}],)" + field + "}")); };
+  const auto with = [](const std::string& field) {
+    return param_of(decode_chat(R"({"model":"m","messages":[{"role":"user","content":"x"}],)" + field + "}"));
+  };
   EXPECT_EQ(with(R"("n":2)"), "n");
   EXPECT_EQ(with(R"("n":1)"), "(accepted)");
   EXPECT_EQ(with(R"("logprobs":true)"), "logprobs");
@@ -78,8 +80,10 @@ TEST(ChatRequest, WhatCannotBeDoneIsRefusedByName) {
   EXPECT_EQ(with(R"("tool_choice":{"type":"function","function":{"name":"none"}})"), "tool_choice");
   EXPECT_EQ(param_of(decode_chat(R"({"model":"m","messages":[]})")), "messages");
   EXPECT_EQ(param_of(decode_chat(R"({"messages":[{"role":"user","content":"x"}]})")), "model");
-  EXPECT_EQ(param_of(decode_chat(R"({"model":"m","messages":[{"role":"user","content":[{"type":"input_audio"}]}]})")), "messages[0].content[0].type");
-  EXPECT_EQ(param_of(decode_chat(R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"file:///etc/passwd"}}]}]})")),
+  EXPECT_EQ(param_of(decode_chat(R"({"model":"m","messages":[{"role":"user","content":[{"type":"input_audio"}]}]})")),
+            "messages[0].content[0].type");
+  EXPECT_EQ(param_of(decode_chat(
+                R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"file:///etc/passwd"}}]}]})")),
             "messages[0].content[0].image_url.url");
   EXPECT_FALSE(decode_chat("[]"));
   EXPECT_FALSE(decode_chat("{"));
@@ -93,9 +97,11 @@ TEST(ChatAnswer, HoldsTextCallsReasoningAndUsage) {
   const JsonObject& message = choice.at("message").as_object();
   EXPECT_EQ(get_string(message, "content"), "I look.");
   EXPECT_EQ(get_string(message, "reasoning_content"), "hm");
-  EXPECT_EQ(to_text(message.at("tool_calls").at(0)), R"({"id":"call_1","type":"function","function":{"name":"add","arguments":"{\"a\":2}"}})");
-  EXPECT_EQ(to_text(answer.at("usage")),
-            R"({"prompt_tokens":17,"completion_tokens":7,"total_tokens":24,"prompt_tokens_details":{"cached_tokens":5},"completion_tokens_details":{"reasoning_tokens":3}})");
+  EXPECT_EQ(to_text(message.at("tool_calls").at(0)),
+            R"({"id":"call_1","type":"function","function":{"name":"add","arguments":"{\"a\":2}"}})");
+  EXPECT_EQ(
+      to_text(answer.at("usage")),
+      R"({"prompt_tokens":17,"completion_tokens":7,"total_tokens":24,"prompt_tokens_details":{"cached_tokens":5},"completion_tokens_details":{"reasoning_tokens":3}})");
 }
 
 TEST(ChatStreamTest, ChunksConcatenateToTheAnswer) {

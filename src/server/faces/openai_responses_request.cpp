@@ -33,7 +33,8 @@ Decoded<std::vector<Content>> contents(const Json* value, const std::string& par
     return out;
   }
   const JsonArray* parts = value ? value->if_array() : nullptr;
-  if (!parts || parts->size() > kPartsMax) return reject(param, fmt::format("`{}` must be a text or a list of at most {} parts", param, kPartsMax));
+  if (!parts || parts->size() > kPartsMax)
+    return reject(param, fmt::format("`{}` must be a text or a list of at most {} parts", param, kPartsMax));
   for (std::size_t i = 0; i < parts->size(); ++i) {
     const JsonObject* part = (*parts)[i].if_object();
     if (!part) return reject(at(param, i), "a content part must be an object with a `type`");
@@ -72,7 +73,8 @@ class InputReader {
       append_system(out_, std::move(text));
       return {};
     }
-    if (role != "user" && role != "assistant") return reject(param + ".role", fmt::format("`{}.role` must be user, assistant, system or developer", param));
+    if (role != "user" && role != "assistant")
+      return reject(param + ".role", fmt::format("`{}.role` must be user, assistant, system or developer", param));
     const std::string phase = get_string(object, "phase");
     bool joins = role == "assistant";
     for (Content& part : *parts) {
@@ -129,9 +131,11 @@ class InputReader {
     const std::string id = get_string(object, "id");
     auto known = recall_ ? recall_(id) : std::nullopt;
     if (!known) {
-      return std::unexpected(FaceError{.status = 404, .code = "item.not_found",
-                                       .message = fmt::format("the item `{}` is no longer known; send the item itself (`store: false` makes clients do so)", id),
-                                       .param = param});
+      return std::unexpected(FaceError{
+          .status = 404,
+          .code = "item.not_found",
+          .message = fmt::format("the item `{}` is no longer known; send the item itself (`store: false` makes clients do so)", id),
+          .param = param});
     }
     append_content(out_.messages, Role::Assistant, std::move(*known), true);
     return {};
@@ -181,8 +185,14 @@ Decoded<void> settings(const JsonObject& body, FaceRequest& out) {
 
 /// The settings that a response repeats, with the API's defaults.
 JsonObject echo_of(const JsonObject& body) {
-  JsonObject out{{"instructions", nullptr}, {"max_output_tokens", nullptr}, {"parallel_tool_calls", true}, {"store", true},
-                 {"temperature", 1.0},      {"tool_choice", "auto"},        {"top_p", 1.0},                {"user", nullptr}};
+  JsonObject out{{"instructions", nullptr},
+                 {"max_output_tokens", nullptr},
+                 {"parallel_tool_calls", true},
+                 {"store", true},
+                 {"temperature", 1.0},
+                 {"tool_choice", "auto"},
+                 {"top_p", 1.0},
+                 {"user", nullptr}};
   out["metadata"] = JsonObject{};
   out["reasoning"] = JsonObject{{"effort", nullptr}, {"summary", nullptr}};
   out["text"] = JsonObject{{"format", JsonObject{{"type", "text"}}}};

@@ -14,7 +14,9 @@ std::string make_item_id(std::string_view prefix, const AnswerHead& head, std::s
   return std::string(prefix) + head.id + "_" + std::to_string(index);
 }
 
-JsonObject text_part(const std::string& text) { return {{"type", "output_text"}, {"text", text}, {"annotations", JsonArray{}}, {"logprobs", JsonArray{}}}; }
+JsonObject text_part(const std::string& text) {
+  return {{"type", "output_text"}, {"text", text}, {"annotations", JsonArray{}}, {"logprobs", JsonArray{}}};
+}
 
 JsonObject message_item(const std::string& id, JsonObject part) {
   JsonArray parts;
@@ -50,8 +52,7 @@ JsonObject output_item(const AnswerHead& head, std::size_t index, const Content&
       use_own_encryption(item, content);
       return item;
     }
-    case Content::Kind::Refusal:
-      return message_item(make_item_id("msg_", head, index), {{"type", "refusal"}, {"refusal", content.text}});
+    case Content::Kind::Refusal: return message_item(make_item_id("msg_", head, index), {{"type", "refusal"}, {"refusal", content.text}});
     case Content::Kind::Text:
     case Content::Kind::Image:
     case Content::Kind::ToolResult: break;
@@ -164,16 +165,20 @@ void ResponsesStream::close_part() {
     fields["name"] = name();
     item = call_item(item_id(), id(), name(), said());
     content = Content::make_tool_call(id(), name(), nullptr);
-    if (auto parsed = parse_json(said().empty() ? "{}" : said()); parsed && parsed->is_object()) content.arguments = std::move(*parsed);
-    else content.text = said();
+    if (auto parsed = parse_json(said().empty() ? "{}" : said()); parsed && parsed->is_object())
+      content.arguments = std::move(*parsed);
+    else
+      content.text = said();
     event("response.function_call_arguments.done", std::move(fields));
   } else {
     const bool is_text = part() == Part::Text;
     JsonObject part_done = fields;
     part_done["part"] = is_text ? text_part(said()) : JsonObject{{"type", "summary_text"}, {"text", said()}};
     fields["text"] = said();
-    if (is_text) fields["logprobs"] = JsonArray{};
-    else content.kind = Content::Kind::Reasoning;
+    if (is_text)
+      fields["logprobs"] = JsonArray{};
+    else
+      content.kind = Content::Kind::Reasoning;
     event(is_text ? "response.output_text.done" : "response.reasoning_summary_text.done", std::move(fields));
     event(is_text ? "response.content_part.done" : "response.reasoning_summary_part.done", std::move(part_done));
     item = is_text ? message_item(item_id(), text_part(said())) : reasoning_item(item_id(), said());

@@ -18,7 +18,8 @@ TEST(ResponsesRequest, BecomesAConversation) {
       {"type":"reasoning","id":"rs_9","summary":[],"encrypted_content":"ENC"},
       {"type":"message","role":"assistant","content":[{"type":"output_text","text":"I look","annotations":[]}]},
       {"type":"function_call","call_id":"c1","name":"add","arguments":"{\"a\":1}"},
-      {"type":"function_call_output","call_id":"c1","output":[{"type":"input_text","text":"3"}]}]})", {});
+      {"type":"function_call_output","call_id":"c1","output":[{"type":"input_text","text":"3"}]}]})",
+                                        {});
   ASSERT_TRUE(decoded) << decoded.error().message;
   const llm::LlmRequest& request = decoded->request;
   EXPECT_EQ(request.system, "be kind\n\nbe brief");
@@ -46,7 +47,8 @@ TEST(ResponsesRequest, WhatCannotBeDoneIsRefusedByName) {
   EXPECT_EQ(with(R"("tools":[{"type":"web_search"}])"), "tools[0].type");
   EXPECT_EQ(param_of(decode_responses(R"({"model":"m"})", {})), "input");
   EXPECT_EQ(param_of(decode_responses(R"({"model":"m","input":[{"type":"computer_call"}]})", {})), "input[0].type");
-  EXPECT_EQ(param_of(decode_responses(R"({"model":"m","input":[{"role":"user","content":[{"type":"input_file","file_id":"f"}]}]})", {})), "input[0].content[0].type");
+  EXPECT_EQ(param_of(decode_responses(R"({"model":"m","input":[{"role":"user","content":[{"type":"input_file","file_id":"f"}]}]})", {})),
+            "input[0].content[0].type");
 }
 
 TEST(ResponsesStreamTest, FollowsTheOfficialOrder) {
@@ -56,10 +58,10 @@ TEST(ResponsesStreamTest, FollowsTheOfficialOrder) {
     out.message = llm::Message::assistant("Hi you");
     return out;
   }()));
-  EXPECT_EQ(names_of(events),
-            (std::vector<std::string>{"response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
-                                      "response.output_text.delta", "response.output_text.delta", "response.output_text.done",
-                                      "response.content_part.done", "response.output_item.done", "response.completed"}));
+  EXPECT_EQ(names_of(events), (std::vector<std::string>{"response.created", "response.in_progress", "response.output_item.added",
+                                                        "response.content_part.added", "response.output_text.delta",
+                                                        "response.output_text.delta", "response.output_text.done",
+                                                        "response.content_part.done", "response.output_item.done", "response.completed"}));
   for (std::size_t i = 0; i < events.size(); ++i) {
     const JsonObject data = object(events[i].data);
     EXPECT_EQ(get_string(data, "type"), events[i].event);

@@ -16,7 +16,8 @@ namespace mayfly::faces {
 /// a forgotten item reference is answered with a clear error.
 class RecallStore {
  public:
-  explicit RecallStore(std::size_t entries_max = 20'000, std::size_t bytes_max = 32 * 1024 * 1024) : entries_max_(entries_max), bytes_max_(bytes_max) {}
+  explicit RecallStore(std::size_t entries_max = 20'000, std::size_t bytes_max = 32 * 1024 * 1024)
+      : entries_max_(entries_max), bytes_max_(bytes_max) {}
 
   void keep(std::string_view owner, const Remembered& items);
   std::optional<llm::Content> find(std::string_view owner, std::string_view id) const;

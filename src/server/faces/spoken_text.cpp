@@ -35,7 +35,8 @@ std::string SpokenText::take(const engine::Delta& delta) {
   if (delta.channel != "text") return {};
   const bool first_word = steps_.empty() || std::ranges::all_of(steps_, [](const Step& each) { return each.sent.empty(); });
   Step& current = step(delta.operation);
-  const bool in_line = current.sent.size() == current.text.size() && delta.offset == current.text.size() && delta.attempt == current.attempt;
+  const bool in_line =
+      current.sent.size() == current.text.size() && delta.offset == current.text.size() && delta.attempt == current.attempt;
   if (!advance(current, delta)) return {};
   std::string out;
   if (in_line && !current.sent.empty()) {

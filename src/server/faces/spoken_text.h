@@ -23,8 +23,8 @@ class SpokenText {
   struct Step {
     std::int64_t operation = 0;
     std::int64_t attempt = 0;
-    std::string text;   ///< of this attempt
-    std::string sent;   ///< of the step, since the reader last saw it diverge
+    std::string text;  ///< of this attempt
+    std::string sent;  ///< of the step, since the reader last saw it diverge
   };
   Step& step(std::int64_t operation);
   static bool advance(Step& step, const engine::Delta& delta);

@@ -11,11 +11,11 @@ namespace mayfly::faces {
 
 /// What an answer says about itself.
 struct AnswerHead {
-  std::string id;             ///< a ULID; each API puts its own prefix before it
-  std::int64_t created = 0;   ///< seconds since the Unix epoch
-  std::string model;          ///< as the client asked for it
-  JsonObject echo;            ///< Responses: settings to repeat
-  JsonObject extension;       ///< sent as `mayfly` when not empty
+  std::string id;            ///< a ULID; each API puts its own prefix before it
+  std::int64_t created = 0;  ///< seconds since the Unix epoch
+  std::string model;         ///< as the client asked for it
+  JsonObject echo;           ///< Responses: settings to repeat
+  JsonObject extension;      ///< sent as `mayfly` when not empty
 };
 
 /// Ids under which parts of an answer can be recalled, with what they stand for.

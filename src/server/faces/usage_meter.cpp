@@ -8,7 +8,7 @@ namespace mayfly::faces {
 namespace {
 
 constexpr std::string_view kPrefix = "meta/usage/";
-constexpr std::size_t kModelsMax = 500;        // of one row; further ones are counted together
+constexpr std::size_t kModelsMax = 500;  // of one row; further ones are counted together
 constexpr std::string_view kOtherModels = "(others)";
 constexpr int kAttempts = 5;
 
@@ -31,7 +31,6 @@ JsonObject view(const UsageMeter::Amount& amount) {
           {"output_tokens", amount.usage.output},
           {"cost_usd", static_cast<double>(amount.cost) / 1e9}};
 }
-
 
 }  // namespace
 
@@ -96,9 +95,8 @@ Task<Result<JsonArray>> UsageMeter::report(std::size_t rows_max) {
   auto records = co_await store_.scan(KeyRange::prefix(kPrefix), std::min(rows_max, kScanRecordsMax), Direction::Forward);
   if (!records) co_return fail(records.error());
   const auto month_of = [](const Record& record) { return std::string_view(record.key).substr(record.key.rfind('/') + 1); };
-  std::ranges::sort(*records, [&](const Record& a, const Record& b) {
-    return month_of(a) != month_of(b) ? month_of(a) > month_of(b) : a.key < b.key;
-  });
+  std::ranges::sort(
+      *records, [&](const Record& a, const Record& b) { return month_of(a) != month_of(b) ? month_of(a) > month_of(b) : a.key < b.key; });
   JsonArray out;
   for (const Record& record : *records) {
     const std::string_view rest = std::string_view(record.key).substr(kPrefix.size());
@@ -108,7 +106,8 @@ Task<Result<JsonArray>> UsageMeter::report(std::size_t rows_max) {
     JsonObject models;
     for (const auto& member : parsed->get_object())
       if (member.value().is_object()) models[member.key()] = view(from_row(member.value().get_object()));
-    out.push_back(JsonObject{{"key", to_json_text(rest.substr(0, slash))}, {"month", to_json_text(rest.substr(slash + 1))}, {"models", std::move(models)}});
+    out.push_back(JsonObject{
+        {"key", to_json_text(rest.substr(0, slash))}, {"month", to_json_text(rest.substr(slash + 1))}, {"models", std::move(models)}});
   }
   co_return out;
 }

@@ -39,7 +39,7 @@ class UsageMeter {
 
   Store& store_;
   Clock& clock_;
-  std::map<std::string, Row> waiting_;        ///< by the row's key
+  std::map<std::string, Row> waiting_;  ///< by the row's key
 };
 
 }  // namespace mayfly::faces
