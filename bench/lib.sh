@@ -44,8 +44,8 @@ background() { # NAME COMMAND...: its id in PID_NAME
   eval "PID_$name=$!"
 }
 stop_one() {
-  kill "${2:--TERM}" "$1" 2>/dev/null
-  wait "$1" 2>/dev/null
+  kill "${2:--TERM}" "$1" 2>/dev/null || true
+  wait "$1" 2>/dev/null || true
 }
 stop_all() {
   local i

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/hash.h"
-#include "base/id.h"
 #include "base/log.h"
 #include "telemetry/trace_context.h"
 
@@ -148,7 +147,9 @@ Span make_run_span(const engine::RunDescription& description, const std::string&
 }  // namespace
 
 std::string span_id_of(std::string_view run, std::int64_t operation) {
-  return to_hex16(stable_hash64("span " + std::string(run) + "/" + std::to_string(operation)) | 1);
+  std::string id = sha256_hex("span " + std::string(run) + "/" + std::to_string(operation)).substr(0, 16);
+  if (id.find_first_not_of('0') == std::string::npos) id.back() = '1';
+  return id;
 }
 
 std::string traceparent_of(std::string_view traceparent, std::string_view run, std::int64_t operation) {
