@@ -22,7 +22,8 @@ Result<std::string> checked_url(std::string url) {
   while (url.ends_with('/')) url.pop_back();
   const bool known = url.starts_with("http://") || url.starts_with("https://");
   if (!known || url.size() <= url.find("://") + 3 || url.find_first_of(" \t\r\n") != std::string::npos)
-    return fail("usage", fmt::format("`{}` is no address of a server; give --url (or MAYFLY_URL) like http://127.0.0.1:7400", one_line(url, 100)));
+    return fail("usage",
+                fmt::format("`{}` is no address of a server; give --url (or MAYFLY_URL) like http://127.0.0.1:7400", one_line(url, 100)));
   return url;
 }
 
@@ -54,9 +55,10 @@ Error error_of(int status, std::string_view body, const Connection& connection) 
     error.message = get_string(problem, "detail", get_string(problem, "title", error.message));
   }
   if (status == 401) {
-    error.message += connection.key.empty() ? fmt::format("; no key was found: give --key or MAYFLY_API_KEY, or --data (or MAYFLY_DATA) with the "
-                                                          "server's data directory (looked for {}/admin.key)",
-                                                          connection.data_dir)
+    error.message += connection.key.empty() ? fmt::format(
+                                                  "; no key was found: give --key or MAYFLY_API_KEY, or --data (or MAYFLY_DATA) with the "
+                                                  "server's data directory (looked for {}/admin.key)",
+                                                  connection.data_dir)
                                             : "; check --key, MAYFLY_API_KEY or --data: the key may belong to another server";
   }
   if (status == 429 || status == 503) error.retry = Retry::Safe;
@@ -65,7 +67,9 @@ Error error_of(int status, std::string_view body, const Connection& connection) 
 
 Error Api::unreachable(const Error& error) const {
   if (error.code == "net.connect" || error.code == "net.dns")
-    return {error.code, fmt::format("no server answers at {}; start one with `mayfly serve`, or name it with --url or MAYFLY_URL ({})", connection_.url, error.message),
+    return {error.code,
+            fmt::format("no server answers at {}; start one with `mayfly serve`, or name it with --url or MAYFLY_URL ({})", connection_.url,
+                        error.message),
             error.retry};
   return error;
 }
@@ -125,6 +129,13 @@ Task<Result<void>> Api::events(std::string path, std::string last_event_id, std:
   if (!answer) co_return fail(unreachable(answer.error()));
   if (answer->status / 100 != 2) co_return fail(error_of(answer->status, answer->body, connection_));
   co_return Result<void>{};
+}
+
+JsonArray items_of(const Json& answer, std::string_view key) {
+  if (answer.is_array()) return answer.get_array();
+  if (const auto* object = answer.if_object())
+    if (const JsonArray* list = get_array(*object, key)) return *list;
+  return {};
 }
 
 std::string path_of(std::initializer_list<std::string_view> parts) {

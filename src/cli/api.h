@@ -14,7 +14,7 @@ namespace mayfly::cli {
 /// Where the server is and who asks.
 struct Connection {
   std::string url = "http://127.0.0.1:7400";
-  std::string key;       ///< empty: none
+  std::string key;  ///< empty: none
   std::string data_dir = "./.mayfly";
 };
 
@@ -53,6 +53,8 @@ class Api {
   Connection connection_;
 };
 
+/// The list that an answer is or holds under `key`; empty when there is none.
+JsonArray items_of(const Json& answer, std::string_view key);
 /// A path from parts, each percent-encoded: path_of({"v1", "runs", id}).
 std::string path_of(std::initializer_list<std::string_view> parts);
 

@@ -23,7 +23,10 @@ class Commands {
   explicit Commands(const Terminal& terminal) : terminal_(terminal) {
     app_.require_subcommand(1);
     app_.set_version_flag("--version", MAYFLY_VERSION);
-    app_.footer(std::string("Start with:\n  mayfly init shop && cd shop\n  mayfly serve --project .\n  mayfly invoke clerk \"Where is order A-17?\"\n\n") + kExitCodes);
+    app_.footer(
+        std::string(
+            "Start with:\n  mayfly init shop && cd shop\n  mayfly serve --project .\n  mayfly invoke clerk \"Where is order A-17?\"\n\n") +
+        kExitCodes);
     add_server_commands();
     add_project_commands();
     add_run_commands();
@@ -44,9 +47,17 @@ class Commands {
     return sub;
   }
   void add_connection(CLI::App* sub) {
-    sub->add_option("--url", common_.connection.url, "Where the server is")->envname("MAYFLY_URL")->capture_default_str()->group("Connection");
-    sub->add_option("--key", common_.connection.key, "API key; for a local server found in the data directory")->envname("MAYFLY_API_KEY")->group("Connection");
-    sub->add_option("--data-dir,--data", common_.connection.data_dir, "The server's data directory")->envname("MAYFLY_DATA")->capture_default_str()->group("Connection");
+    sub->add_option("--url", common_.connection.url, "Where the server is")
+        ->envname("MAYFLY_URL")
+        ->capture_default_str()
+        ->group("Connection");
+    sub->add_option("--key", common_.connection.key, "API key; for a local server found in the data directory")
+        ->envname("MAYFLY_API_KEY")
+        ->group("Connection");
+    sub->add_option("--data-dir,--data", common_.connection.data_dir, "The server's data directory")
+        ->envname("MAYFLY_DATA")
+        ->capture_default_str()
+        ->group("Connection");
     sub->add_flag("--json", common_.json, "Print JSON for programs")->group("Connection");
   }
   /// A command that talks to the server.
@@ -63,7 +74,9 @@ class Commands {
                         "  mayfly serve                                  # on 127.0.0.1:7400, data in ./.mayfly\n"
                         "  mayfly serve --project . --listen 127.0.0.1:8080\n"
                         "  mayfly serve --data /var/lib/mayfly --log-format json");
-    sub->add_option("--data-dir,--data", serve_.data_dir, "Where everything durable is kept")->envname("MAYFLY_DATA")->capture_default_str();
+    sub->add_option("--data-dir,--data", serve_.data_dir, "Where everything durable is kept")
+        ->envname("MAYFLY_DATA")
+        ->capture_default_str();
     sub->add_option("--listen", serve_.listen, "HOST:PORT; port 0 takes a free one")->envname("MAYFLY_LISTEN")->capture_default_str();
     sub->add_option("--project", serve_.project, "A mayfly.yaml or its folder, deployed at the start");
     sub->add_option("--log-format", serve_.log_format, "auto, json or text")->capture_default_str();
@@ -82,7 +95,8 @@ class Commands {
     sub->add_flag("--stay", demo_.stay, "Keep serving at the end also without a terminal");
     runs_here(sub, [this] { return demo(terminal_, demo_); });
 
-    sub = command("doctor", "Check this machine, the data directory and the server", "  mayfly doctor\n  mayfly doctor --data /var/lib/mayfly --json");
+    sub = command("doctor", "Check this machine, the data directory and the server",
+                  "  mayfly doctor\n  mayfly doctor --data /var/lib/mayfly --json");
     add_connection(sub);
     runs_here(sub, [this] { return doctor(terminal_, common_); });
 
@@ -95,7 +109,8 @@ class Commands {
   }
 
   void add_project_commands() {
-    auto* sub = command("init", "Write a small project that works at once", "  mayfly init shop\n  mayfly init --schema > mayfly.schema.json     # for editors");
+    auto* sub = command("init", "Write a small project that works at once",
+                        "  mayfly init shop\n  mayfly init --schema > mayfly.schema.json     # for editors");
     sub->add_option("directory", text_, "Where to; default: here");
     sub->add_flag("--schema", flag_, "Only print the JSON Schema of mayfly.yaml");
     runs_here(sub, [this] {
@@ -116,7 +131,8 @@ class Commands {
     sub = command("agents", "List the deployed agents", "  mayfly agents");
     runs_on_server(sub, [](Env& env) { return agents(env); });
 
-    sub = command("rollback", "Let new runs of an agent start with an earlier version", "  mayfly rollback clerk\n  mayfly rollback clerk --version 3");
+    sub = command("rollback", "Let new runs of an agent start with an earlier version",
+                  "  mayfly rollback clerk\n  mayfly rollback clerk --version 3");
     sub->add_option("agent", agent_, "The agent's name")->required();
     sub->add_option("--version", number_, "Default: the one before the current")->check(CLI::PositiveNumber);
     runs_on_server(sub, [this](Env& env) { return rollback(env, agent_, number_); });
@@ -135,9 +151,15 @@ class Commands {
     sub->add_flag("--no-wait", invoke_.no_wait, "Print the run's id and do not wait");
     sub->add_flag("--stream", invoke_.stream, "Live text also when the output is no terminal");
     sub->add_flag("--wait", invoke_.wait_for_people, "Go on waiting while a person is asked");
-    sub->add_option("--url", common_.connection.url, "Where the server is")->envname("MAYFLY_URL")->capture_default_str()->group("Connection");
+    sub->add_option("--url", common_.connection.url, "Where the server is")
+        ->envname("MAYFLY_URL")
+        ->capture_default_str()
+        ->group("Connection");
     sub->add_option("--key", common_.connection.key, "API key")->envname("MAYFLY_API_KEY")->group("Connection");
-    sub->add_option("--data-dir", common_.connection.data_dir, "The server's data directory")->envname("MAYFLY_DATA")->capture_default_str()->group("Connection");
+    sub->add_option("--data-dir", common_.connection.data_dir, "The server's data directory")
+        ->envname("MAYFLY_DATA")
+        ->capture_default_str()
+        ->group("Connection");
     sub->add_flag("--json", common_.json, "Print the finished run as JSON")->group("Connection");
     sub->callback([this] {
       for (const std::string& word : words_) invoke_.text += (invoke_.text.empty() ? "" : " ") + word;
@@ -149,7 +171,8 @@ class Commands {
     sub->add_option("--session,-s", session_, "Key of the conversation (keyed agents)");
     runs_on_server(sub, [this](Env& env) { return chat(env, agent_, session_); });
 
-    sub = command("runs", "List runs, newest first", "  mayfly runs\n  mayfly runs --waiting\n  mayfly runs --agent clerk --status failed --limit 100 --json");
+    sub = command("runs", "List runs, newest first",
+                  "  mayfly runs\n  mayfly runs --waiting\n  mayfly runs --agent clerk --status failed --limit 100 --json");
     sub->add_option("--agent", runs_.agent, "Only this agent's");
     sub->add_option("--session", runs_.session, "Only this session's (with --agent)");
     sub->add_option("--status", runs_.status, "running, succeeded, failed, timed_out or stopped");
@@ -163,7 +186,8 @@ class Commands {
     sub->add_flag("--transcript", show_.transcript, "The conversation as the model saw it");
     runs_on_server(sub, [this](Env& env) { return show(env, show_); });
 
-    sub = command("logs", "Print a run's events, one a line", "  mayfly logs RUN\n  mayfly logs -f RUN           # until it ends, over restarts of the server");
+    sub = command("logs", "Print a run's events, one a line",
+                  "  mayfly logs RUN\n  mayfly logs -f RUN           # until it ends, over restarts of the server");
     sub->add_option("run", run_, "The run's id")->required();
     sub->add_flag("-f,--follow", flag_, "Go on until the run has ended");
     runs_on_server(sub, [this](Env& env) { return logs(env, run_, flag_); });
@@ -188,7 +212,8 @@ class Commands {
         return answer(env, answer_);
       });
     }
-    sub = command("answer", "Answer a question of a run", "  mayfly answer RUN \"the blue one\"\n  mayfly answer RUN continue --add '{\"usd\": 1.0}'");
+    sub = command("answer", "Answer a question of a run",
+                  "  mayfly answer RUN \"the blue one\"\n  mayfly answer RUN continue --add '{\"usd\": 1.0}'");
     sub->add_option("run", answer_.run, "The run's id")->required();
     sub->add_option("decision", answer_.decision, "What is answered; `mayfly questions` says what is accepted")->required();
     sub->add_option("--add", answer_.add, "For a limit: how much more, as JSON");
@@ -202,14 +227,16 @@ class Commands {
     sub->add_option("--reason", text_, "Kept with the run");
     runs_on_server(sub, [this](Env& env) { return cancel(env, run_, text_); });
 
-    sub = command("fork", "Start a new run that shares a run's past", "  mayfly fork RUN --at 5\n  mayfly fork RUN --at 5 --instructions-file prompt.md --model anthropic/claude-sonnet-4-5");
+    sub = command("fork", "Start a new run that shares a run's past",
+                  "  mayfly fork RUN --at 5\n  mayfly fork RUN --at 5 --instructions-file prompt.md --model anthropic/claude-sonnet-4-5");
     sub->add_option("run", run_, "The run's id")->required();
     sub->add_option("--at", number_, "The model call (operation) to make anew; default: the first")->check(CLI::NonNegativeNumber);
     sub->add_option("--instructions-file", text_, "Other instructions");
     sub->add_option("--model", session_, "Another model");
     runs_on_server(sub, [this](Env& env) { return fork(env, run_, number_, text_, session_); });
 
-    sub = command("replay", "Play a run again offline and compare", "  mayfly replay RUN\n  mayfly replay RUN --with .      # as the project here would do it");
+    sub = command("replay", "Play a run again offline and compare",
+                  "  mayfly replay RUN\n  mayfly replay RUN --with .      # as the project here would do it");
     sub->add_option("run", run_, "The run's id")->required();
     sub->add_option("--with", text_, "A mayfly.yaml or its folder: compare with this project's agent");
     sub->add_option("--agent", agent_, "Its agent; default: the run's");
@@ -222,7 +249,9 @@ class Commands {
     keys->require_subcommand(1);
     auto* sub = keys->add_subcommand("create", "Make a key; it is printed once");
     sub->add_option("name", text_, "What it is for")->required();
-    sub->add_option("--scope", words_, "admin, deploy, invoke, read, answer or gateway; may be given several times")->required()->allow_extra_args(false);
+    sub->add_option("--scope", words_, "admin, deploy, invoke, read, answer or gateway; may be given several times")
+        ->required()
+        ->allow_extra_args(false);
     sub->add_option("--expires-in", session_, "Like 12h or 30d; default: never");
     runs_on_server(sub, [this](Env& env) { return create_key(env, text_, words_, session_); });
     sub = keys->add_subcommand("list", "List the keys, without their secrets");

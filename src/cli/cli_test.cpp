@@ -32,8 +32,9 @@ Said run(std::vector<const char*> arguments) {
 TEST(CommandLine, HelpsWithEveryCommandAndSaysTheExitCodes) {
   const Said all = run({"--help"});
   EXPECT_EQ(all.code, 0);
-  for (const char* command : {"serve", "demo", "init", "validate", "deploy", "agents", "invoke", "chat", "runs", "show", "logs", "questions", "approve", "deny", "answer",
-                              "cancel", "replay", "fork", "rollback", "keys", "doctor", "version"}) {
+  for (const char* command :
+       {"serve",     "demo",    "init", "validate", "deploy", "agents", "invoke", "chat",     "runs", "show",   "logs",
+        "questions", "approve", "deny", "answer",   "cancel", "replay", "fork",   "rollback", "keys", "doctor", "version"}) {
     EXPECT_NE(all.out.find(command), std::string::npos) << command;
     const Said one = run({command, "--help"});
     EXPECT_EQ(one.code, 0) << command;
@@ -42,7 +43,8 @@ TEST(CommandLine, HelpsWithEveryCommandAndSaysTheExitCodes) {
 }
 
 TEST(CommandLine, RefusesWrongUsageWithAHint) {
-  for (const auto& arguments : std::vector<std::vector<const char*>>{{}, {"frobnicate"}, {"show"}, {"runs", "--limit", "x"}, {"approve"}, {"keys"}, {"runs", "--nonsense"}}) {
+  for (const auto& arguments : std::vector<std::vector<const char*>>{
+           {}, {"frobnicate"}, {"show"}, {"runs", "--limit", "x"}, {"approve"}, {"keys"}, {"runs", "--nonsense"}}) {
     const Said said = run(arguments);
     EXPECT_EQ(said.code, 2) << said.err;
     EXPECT_NE(said.err.find("--help"), std::string::npos) << said.err;
@@ -84,7 +86,8 @@ TEST(Init, WritesAProjectThatIsValidAndOverwritesNothing) {
 
 TEST(Validate, NamesThePlaceOfEveryProblem) {
   const TemporaryDirectory folder;
-  std::ofstream(folder.path + "/mayfly.yaml") << "version: 1\nagents:\n  a:\n    model: 7\n    instructions: x\n    limits: {steps: many}\n";
+  std::ofstream(folder.path + "/mayfly.yaml")
+      << "version: 1\nagents:\n  a:\n    model: 7\n    instructions: x\n    limits: {steps: many}\n";
   const Said said = run({"validate", folder.path.c_str()});
   EXPECT_EQ(said.code, 1);
   EXPECT_NE(said.err.find("mayfly.yaml:4:"), std::string::npos) << said.err;
@@ -102,7 +105,8 @@ TEST(Listen, UnderstandsAddressesAndRefusesOthers) {
   EXPECT_EQ(*parse_listen("[::1]:8080"), std::pair(std::string("::1"), std::uint16_t{8080}));
   EXPECT_EQ(parse_listen(":0")->first, "127.0.0.1");
   EXPECT_EQ(parse_listen("7401")->second, 7401);
-  for (const char* wrong : {"", "host", "host:", "host:99999", "::1:80", "[::1]", "host:80x", "host:-1"}) EXPECT_FALSE(parse_listen(wrong)) << wrong;
+  for (const char* wrong : {"", "host", "host:", "host:99999", "::1:80", "[::1]", "host:80x", "host:-1"})
+    EXPECT_FALSE(parse_listen(wrong)) << wrong;
 }
 
 TEST(Key, OfADataDirectoryGoesOnlyToThisMachine) {
@@ -112,7 +116,8 @@ TEST(Key, OfADataDirectoryGoesOnlyToThisMachine) {
   EXPECT_EQ(find_key("", "http://localhost", folder.path), "mf_secret");
   EXPECT_EQ(find_key("", "http://[::1]:7400", folder.path), "mf_secret");
   EXPECT_EQ(find_key("given", "http://127.0.0.1:7400", folder.path), "given");
-  for (const char* elsewhere : {"http://example.com", "http://127.0.0.1.example.com", "http://localhost@example.com/", "http://example.com/localhost"})
+  for (const char* elsewhere :
+       {"http://example.com", "http://127.0.0.1.example.com", "http://localhost@example.com/", "http://example.com/localhost"})
     EXPECT_EQ(find_key("", elsewhere, folder.path), "") << elsewhere;
 }
 
@@ -129,14 +134,15 @@ TEST(Problems, BecomeSentencesAndExitCodes) {
 const ViewOptions kPlain{.now = from_unix_ms(1'795'000'000'000)};
 
 TEST(RunsTable, SaysWhyARunWaits) {
-  const JsonArray runs{JsonObject{{"id", "run_1"},
-                                  {"agent", "clerk"},
-                                  {"session", "ann"},
-                                  {"status", "RUNNING"},
-                                  {"wait", JsonObject{{"kind", "callback"}, {"operation", 3}, {"name", "refund"}, {"until", nullptr}}},
-                                  {"created", to_rfc3339(kPlain.now - Millis{120'000})},
-                                  {"summary", JsonObject{{"steps", 2}, {"input_tokens", 1000}, {"output_tokens", 234}, {"cost_usd", 0.0021}}}},
-                       JsonObject{{"id", "run_2"}, {"agent", "clerk"}, {"session", nullptr}, {"status", "SUCCEEDED"}, {"wait", nullptr}}};
+  const JsonArray runs{
+      JsonObject{{"id", "run_1"},
+                 {"agent", "clerk"},
+                 {"session", "ann"},
+                 {"status", "RUNNING"},
+                 {"wait", JsonObject{{"kind", "callback"}, {"operation", 3}, {"name", "refund"}, {"until", nullptr}}},
+                 {"created", to_rfc3339(kPlain.now - Millis{120'000})},
+                 {"summary", JsonObject{{"steps", 2}, {"input_tokens", 1000}, {"output_tokens", 234}, {"cost_usd", 0.0021}}}},
+      JsonObject{{"id", "run_2"}, {"agent", "clerk"}, {"session", nullptr}, {"status", "SUCCEEDED"}, {"wait", nullptr}}};
   const std::string text = runs_table(runs, kPlain);
   EXPECT_NE(text.find("run_1  clerk  ann"), std::string::npos) << text;
   EXPECT_NE(text.find("waits for a person (refund)"), std::string::npos) << text;
@@ -149,11 +155,27 @@ TEST(Timeline, ShowsEachOperationInOneLine) {
   const JsonObject run{{"created", at(0)}};
   const JsonArray operations{
       JsonObject{{"id", 0}, {"type", "EXECUTION"}, {"status", "SUCCEEDED"}},
-      JsonObject{{"id", 2}, {"type", "STEP"}, {"kind", "tool"}, {"name", "refund"}, {"status", "FAILED"}, {"attempts", 3}, {"started", at(1500)}, {"ended", at(2500)},
+      JsonObject{{"id", 2},
+                 {"type", "STEP"},
+                 {"kind", "tool"},
+                 {"name", "refund"},
+                 {"status", "FAILED"},
+                 {"attempts", 3},
+                 {"started", at(1500)},
+                 {"ended", at(2500)},
                  {"error", JsonObject{{"code", "tool.timeout"}, {"message", "it took\ntoo long"}}}},
-      JsonObject{{"id", 1}, {"type", "STEP"}, {"kind", "llm"}, {"name", "model"}, {"status", "SUCCEEDED"}, {"attempts", 1}, {"started", at(10)}, {"ended", at(1400)},
-                 {"meta", JsonObject{{"usage", JsonObject{{"input", 10}, {"output", 5}}}, {"cost_usd", 0.5}}},
-                 {"result", *parse_json(R"({"message":{"role":"assistant","content":[{"kind":"tool_call","name":"refund","arguments":{"amount":7}}]}})")}}};
+      JsonObject{
+          {"id", 1},
+          {"type", "STEP"},
+          {"kind", "llm"},
+          {"name", "model"},
+          {"status", "SUCCEEDED"},
+          {"attempts", 1},
+          {"started", at(10)},
+          {"ended", at(1400)},
+          {"meta", JsonObject{{"usage", JsonObject{{"input", 10}, {"output", 5}}}, {"cost_usd", 0.5}}},
+          {"result",
+           *parse_json(R"({"message":{"role":"assistant","content":[{"kind":"tool_call","name":"refund","arguments":{"amount":7}}]}})")}}};
   const std::string text = timeline(run, operations, Detail::Brief, kPlain);
   const auto model = text.find("llm   model"), tool = text.find("tool  refund");
   ASSERT_NE(model, std::string::npos) << text;
@@ -171,7 +193,8 @@ TEST(Questions, NameTheCommandThatAnswersThem) {
   EXPECT_NE(question_text(approval, kPlain).find("mayfly approve run_1 --operation 3"), std::string::npos);
   EXPECT_EQ(choices_of({{"kind", "limit"}}), (std::vector<std::string>{"continue", "stop"}));
   EXPECT_EQ(choices_of({{"kind", "unknown"}}).size(), 3u);
-  EXPECT_EQ(choices_of({{"kind", "ask"}, {"details", JsonObject{{"options", JsonArray{"red", "blue"}}}}}), (std::vector<std::string>{"red", "blue"}));
+  EXPECT_EQ(choices_of({{"kind", "ask"}, {"details", JsonObject{{"options", JsonArray{"red", "blue"}}}}}),
+            (std::vector<std::string>{"red", "blue"}));
   const JsonObject open{{"run", "run_1"}, {"operation", 4}, {"kind", "ask"}, {"text", "Which?\x1b[2J"}};
   EXPECT_NE(question_text(open, kPlain).find("mayfly answer run_1 \"your answer\""), std::string::npos);
   EXPECT_EQ(question_text(open, kPlain).find('\x1b'), std::string::npos);

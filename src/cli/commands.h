@@ -15,7 +15,7 @@ namespace mayfly::cli {
 /// What every command takes.
 struct CommonOptions {
   Connection connection;
-  bool json = false;               ///< data as JSON instead of tables
+  bool json = false;  ///< data as JSON instead of tables
 };
 
 /// What a command that talks to a server works with. Outlives the command.
@@ -31,13 +31,13 @@ ExitCode with_api(const Terminal& terminal, const CommonOptions& options, std::f
 
 struct InvokeOptions {
   std::string agent;
-  std::string text;                ///< "-": standard input; "@FILE": a file
-  std::string data;                ///< JSON beside the text, or alone; "@FILE" too
+  std::string text;  ///< "-": standard input; "@FILE": a file
+  std::string data;  ///< JSON beside the text, or alone; "@FILE" too
   std::string session;
   std::string idempotency_key;
-  std::int64_t version = 0;        ///< 0: the current one
+  std::int64_t version = 0;  ///< 0: the current one
   bool no_wait = false;
-  bool stream = false;             ///< live text also without a terminal
+  bool stream = false;  ///< live text also without a terminal
   bool wait_for_people = false;
 };
 /// The body of POST /v1/agents/NAME/runs. Error: `usage`, `input.*`.
@@ -52,10 +52,10 @@ struct Decision {
 };
 
 struct FollowOptions {
-  bool show_text = true;           ///< what the model says, as it says it
+  bool show_text = true;  ///< what the model says, as it says it
   bool result_at_end = true;
-  bool ask = false;                ///< questions may be put to the person at the terminal
-  bool wait_for_people = false;    ///< go on waiting when a question is open and nobody can be asked
+  bool ask = false;              ///< questions may be put to the person at the terminal
+  bool wait_for_people = false;  ///< go on waiting when a question is open and nobody can be asked
   /// Set: answers by itself what it has an answer for.
   std::function<std::optional<Decision>(const JsonObject& question)> decide;
 };
@@ -64,10 +64,10 @@ Task<ExitCode> follow(Env& env, std::string run, FollowOptions options);
 
 struct AnswerOptions {
   std::string run;
-  std::int64_t operation = 0;      ///< 0: the run's only open question
+  std::int64_t operation = 0;  ///< 0: the run's only open question
   std::string decision;
   std::string comment;
-  std::string add;                 ///< JSON
+  std::string add;  ///< JSON
 };
 Task<ExitCode> answer(Env& env, AnswerOptions options);
 Task<ExitCode> questions(Env& env, std::string run);
@@ -118,8 +118,8 @@ ExitCode serve(const Terminal& terminal, const ServeOptions& options);
 struct DemoOptions {
   std::string directory = ".";
   std::string data_dir = ".mayfly";
-  bool yes = false;                ///< answers approvals by itself
-  bool stay = false;               ///< keeps serving at the end also without a terminal
+  bool yes = false;   ///< answers approvals by itself
+  bool stay = false;  ///< keeps serving at the end also without a terminal
 };
 ExitCode demo(const Terminal& terminal, const DemoOptions& options);
 

@@ -36,9 +36,11 @@ Result<std::vector<Ticket>> load_tickets(const fs::path& directory) {
     const auto text = read_file(file.string(), kTicketBytesMax);
     if (!text) return fail(text.error());
     const auto parsed = parse_json(*text);
-    if (!parsed || !parsed->is_object()) return fail("input.invalid", fmt::format("`{}` is no JSON object {{id, customer, subject, text}}", file.string()));
+    if (!parsed || !parsed->is_object())
+      return fail("input.invalid", fmt::format("`{}` is no JSON object {{id, customer, subject, text}}", file.string()));
     const JsonObject& in = parsed->get_object();
-    out.push_back({get_string(in, "id", file.stem().string()), get_string(in, "customer"), get_string(in, "subject"), get_string(in, "text")});
+    out.push_back(
+        {get_string(in, "id", file.stem().string()), get_string(in, "customer"), get_string(in, "subject"), get_string(in, "text")});
   }
   return out;
 }
@@ -76,7 +78,8 @@ struct Tally {
 Task<> answer_ticket(Env& env, agent::AgentSpec spec, Ticket ticket, DemoOptions options, Tally& tally) {
   JsonObject body{{"input", ticket.subject.empty() ? ticket.text : fmt::format("Subject: {}\n\n{}", ticket.subject, ticket.text)}};
   if (spec.session.keyed) body["session"] = ticket.customer.empty() ? ticket.id : ticket.customer;
-  const auto started = co_await env.api.call("POST", path_of({"v1", "agents", spec.name, "runs"}), Json(std::move(body)), {{"Idempotency-Key", ticket.id}});
+  const auto started =
+      co_await env.api.call("POST", path_of({"v1", "agents", spec.name, "runs"}), Json(std::move(body)), {{"Idempotency-Key", ticket.id}});
   if (!started) {
     tally.stopped = env.terminal.error(started.error());
     co_return;
@@ -104,7 +107,8 @@ Task<ExitCode> play(Env& env, agent::Project project, std::vector<Ticket> ticket
   const auto deployed = co_await env.api.post("/v1/deploy", deploy_body(project));
   if (!deployed) co_return env.terminal.error(deployed.error());
   const agent::AgentSpec& spec = project.agents.front();
-  env.terminal.note(fmt::format("{} answers {} ticket{}", env.terminal.note_ink(Ink::Bold, spec.name), tickets.size(), tickets.size() == 1 ? "" : "s"));
+  env.terminal.note(
+      fmt::format("{} answers {} ticket{}", env.terminal.note_ink(Ink::Bold, spec.name), tickets.size(), tickets.size() == 1 ? "" : "s"));
   Tally tally;
   for (const Ticket& ticket : tickets) {
     co_await answer_ticket(env, spec, ticket, options, tally);
@@ -118,13 +122,14 @@ Task<ExitCode> play(Env& env, agent::Project project, std::vector<Ticket> ticket
   if (options.data_dir != ".mayfly") where += fmt::format(" --data-dir {}", options.data_dir);
   if (!env.api.connection().url.ends_with(fmt::format(":{}", kPort))) where += fmt::format(" --url {}", env.api.connection().url);
   const std::string run = tally.runs.empty() ? "RUN" : tally.runs.back();
-  env.terminal.note(fmt::format("\n{} of {} tickets answered{}. Next, in another terminal:\n"
-                                "  {} runs{}\n  {} show {}{}\n  {} show {} --transcript{}\n  {} invoke {} \"...\"{}{}\n"
-                                "Kill it at any moment and start it again: finished steps are not repeated, open runs go on:\n"
-                                "  kill -9 {}\n  {} demo {}{}",
-                                tally.answered, tickets.size(), tally.failed > 0 ? fmt::format(", {} failed", tally.failed) : "", me, where, me, run, where, me, run,
-                                where, me, spec.name, spec.session.keyed ? " --session me@example.com" : "", where, ::getpid(), me, options.directory,
-                                options.data_dir == ".mayfly" ? "" : fmt::format(" --data {}", options.data_dir)));
+  env.terminal.note(
+      fmt::format("\n{} of {} tickets answered{}. Next, in another terminal:\n"
+                  "  {} runs{}\n  {} show {}{}\n  {} show {} --transcript{}\n  {} invoke {} \"...\"{}{}\n"
+                  "Kill it at any moment and start it again: finished steps are not repeated, open runs go on:\n"
+                  "  kill -9 {}\n  {} demo {}{}",
+                  tally.answered, tickets.size(), tally.failed > 0 ? fmt::format(", {} failed", tally.failed) : "", me, where, me, run,
+                  where, me, run, where, me, spec.name, spec.session.keyed ? " --session me@example.com" : "", where, ::getpid(), me,
+                  options.directory, options.data_dir == ".mayfly" ? "" : fmt::format(" --data {}", options.data_dir)));
   co_return tally.answered == tickets.size() ? ExitCode::Ok : ExitCode::Failed;
 }
 
@@ -157,14 +162,14 @@ ExitCode demo(const Terminal& terminal, const DemoOptions& options) {
     server = ServerHost::start(config);
   }
   if (!server) return terminal.error(server.error());
-  terminal.note(fmt::format("Mayfly listens on {} (process {}, data in {})", terminal.note_ink(Ink::Bold, (*server)->url()), ::getpid(), options.data_dir));
+  terminal.note(fmt::format("Mayfly listens on {} (process {}, data in {})", terminal.note_ink(Ink::Bold, (*server)->url()), ::getpid(),
+                            options.data_dir));
 
   CommonOptions common;
   common.connection.url = (*server)->url();
   common.connection.data_dir = options.data_dir;
   common.connection.key = find_key("", common.connection.url, options.data_dir);
-  const ExitCode code =
-      with_api(terminal, common, [&](Env& env) { return play(env, *project, *tickets, options); });
+  const ExitCode code = with_api(terminal, common, [&](Env& env) { return play(env, *project, *tickets, options); });
   if (code == ExitCode::Ok && (terminal.interactive() || options.stay)) {
     terminal.note("\nThe server goes on until you press Ctrl-C.");
     wait_for_signal();

@@ -64,7 +64,8 @@ void check_disk(std::vector<Check>& out, const std::string& data_dir) {
     out.push_back({*ms > kSyncWarnMs ? Verdict::Warn : Verdict::Ok, "sync", fmt::format("{:.1f} ms for each durable write", *ms),
                    "every step waits for one sync; put the data directory on a faster disk"});
   } else {
-    out.push_back({Verdict::Fail, "data directory", fmt::format("{} cannot be written", folder.string()), "give a writable folder with --data or MAYFLY_DATA"});
+    out.push_back({Verdict::Fail, "data directory", fmt::format("{} cannot be written", folder.string()),
+                   "give a writable folder with --data or MAYFLY_DATA"});
   }
   std::error_code code;
   const auto space = fs::space(folder, code);
@@ -75,7 +76,8 @@ void check_disk(std::vector<Check>& out, const std::string& data_dir) {
 }
 
 void check_programs(std::vector<Check>& out) {
-  out.push_back({sqlite3_libversion_number() < kSqliteWarn ? Verdict::Warn : Verdict::Ok, "sqlite", sqlite3_libversion(), "install a newer libsqlite3"});
+  out.push_back({sqlite3_libversion_number() < kSqliteWarn ? Verdict::Warn : Verdict::Ok, "sqlite", sqlite3_libversion(),
+                 "install a newer libsqlite3"});
   const char* path = std::getenv("PATH");
   for (const std::string_view program : {"python3", "node"}) {
     std::string found;
@@ -157,8 +159,8 @@ ExitCode doctor(const Terminal& terminal, const CommonOptions& options) {
   }
   for (const Check& check : checks) {
     const auto at = static_cast<std::size_t>(check.verdict);
-    terminal.line(fmt::format("{}  {}  {}", terminal.ink(kInks[at], fmt::format("{:<4}", kWords[at])), terminal.ink(Ink::Bold, fmt::format("{:<14}", check.name)),
-                              printable(check.found)));
+    terminal.line(fmt::format("{}  {}  {}", terminal.ink(kInks[at], fmt::format("{:<4}", kWords[at])),
+                              terminal.ink(Ink::Bold, fmt::format("{:<14}", check.name)), printable(check.found)));
     if (check.verdict != Verdict::Ok) terminal.line(terminal.ink(Ink::Dim, "      " + check.remedy));
   }
   return failed ? ExitCode::Failed : ExitCode::Ok;

@@ -17,7 +17,8 @@ constexpr Millis kPatience{120'000};
 /// Shows a run as it happens: what the model says on standard output when that is wanted, the rest as notes.
 class Printer {
  public:
-  Printer(const Terminal& terminal, bool show_text, bool show_steps) : terminal_(terminal), show_text_(show_text), show_steps_(show_steps) {}
+  Printer(const Terminal& terminal, bool show_text, bool show_steps)
+      : terminal_(terminal), show_text_(show_text), show_steps_(show_steps) {}
 
   Follow take(const RunUpdate& update) {
     switch (update.kind) {
@@ -84,13 +85,6 @@ class Printer {
   std::string text_;
 };
 
-JsonArray items_of(const Json& answer, std::string_view key) {
-  if (answer.is_array()) return answer.get_array();
-  if (const auto* object = answer.if_object())
-    if (const JsonArray* list = get_array(*object, key)) return *list;
-  return {};
-}
-
 Task<Result<JsonArray>> open_questions(Api& api, std::string run) {
   auto answer = co_await api.get("/v1/questions?limit=100" + (run.empty() ? "" : "&run=" + net::percent_encode(run)));
   if (!answer) co_return fail(answer.error());
@@ -128,7 +122,8 @@ Task<bool> put_question(Env& env, JsonObject question) {
                                             JsonObject{{"operation", get_int(question, "operation")}, {"decision", *decision}});
     if (sent) co_return true;
     env.terminal.error(sent.error());
-    if (sent.error().code == "operation.not_waiting" || sent.error().code == "question.not_found") co_return true;  // somebody else was faster
+    if (sent.error().code == "operation.not_waiting" || sent.error().code == "question.not_found")
+      co_return true;  // somebody else was faster
   }
 }
 
@@ -157,7 +152,8 @@ Task<ExitCode> finish(Env& env, std::string run, Printer& printer, FollowOptions
     const std::string text = readable(*result);
     if (!text.empty() && (!options.show_text || text != printable(printer.last_text()))) env.terminal.line(text);
   }
-  if (const JsonObject* error = get_object(view, "error"); error && !succeeded) env.terminal.error({get_string(*error, "code"), get_string(*error, "message")});
+  if (const JsonObject* error = get_object(view, "error"); error && !succeeded)
+    env.terminal.error({get_string(*error, "code"), get_string(*error, "message")});
   if (!env.json && options.show_text) printer.note(fmt::format("{} {}", run, run_footer(view)));
   co_return succeeded ? ExitCode::Ok : ExitCode::Failed;
 }
@@ -168,18 +164,19 @@ Task<ExitCode> follow(Env& env, std::string run, FollowOptions options) {
   Printer printer(env.terminal, options.show_text && !env.json, options.show_text && !env.json);
   RunFollower follower;
   bool look_for_questions = false, announced = false;
-  FollowHooks hooks{
-      .on_update = [&](const RunUpdate& update) {
-        const Follow next = printer.take(update);
-        look_for_questions = look_for_questions || next == Follow::Stop;
-        return announced && !options.ask ? Follow::On : next;
-      },
-      .on_interruption = [&](std::string_view text) { printer.note(text); },
-      // A call that the restart cut off may need a person now, without an event that says so.
-      .on_resumed = [&] {
-        printer.note("connected again");
-        look_for_questions = true;
-      }};
+  FollowHooks hooks{.on_update =
+                        [&](const RunUpdate& update) {
+                          const Follow next = printer.take(update);
+                          look_for_questions = look_for_questions || next == Follow::Stop;
+                          return announced && !options.ask ? Follow::On : next;
+                        },
+                    .on_interruption = [&](std::string_view text) { printer.note(text); },
+                    // A call that the restart cut off may need a person now, without an event that says so.
+                    .on_resumed =
+                        [&] {
+                          printer.note("connected again");
+                          look_for_questions = true;
+                        }};
   while (!follower.ended()) {
     const auto followed = co_await follow_run(env.api, env.clock, run, follower, hooks, kPatience);
     if (!followed) co_return env.terminal.error(followed.error());
@@ -247,7 +244,8 @@ Task<ExitCode> invoke(Env& env, InvokeOptions options) {
   }
   if (!started) co_return env.terminal.error(started.error());
   const std::string run = started->is_object() ? get_string(started->get_object(), "run") : "";
-  if (run.empty()) co_return env.terminal.error({"api.invalid_answer", "the server did not name the run; is it a Mayfly server of this version?"});
+  if (run.empty())
+    co_return env.terminal.error({"api.invalid_answer", "the server did not name the run; is it a Mayfly server of this version?"});
   if (options.no_wait) {
     env.terminal.line(env.json ? to_text(*started) : run);
     if (!env.json) env.terminal.note(env.terminal.note_ink(Ink::Dim, fmt::format("follow it with: mayfly logs -f {}", run)));
@@ -255,11 +253,13 @@ Task<ExitCode> invoke(Env& env, InvokeOptions options) {
   }
   const bool live = options.stream || env.terminal.out_is_terminal();
   if (live && !env.json) env.terminal.note(env.terminal.note_ink(Ink::Dim, run));
-  co_return co_await follow(env, run, {.show_text = live, .ask = env.terminal.interactive() && !env.json, .wait_for_people = options.wait_for_people});
+  co_return co_await follow(
+      env, run, {.show_text = live, .ask = env.terminal.interactive() && !env.json, .wait_for_people = options.wait_for_people});
 }
 
 Task<ExitCode> chat(Env& env, std::string agent, std::string session) {
-  env.terminal.note(env.terminal.note_ink(Ink::Dim, fmt::format("{}, session {} (end with Ctrl-D)", agent, session.empty() ? "none: every message stands alone" : session)));
+  env.terminal.note(env.terminal.note_ink(
+      Ink::Dim, fmt::format("{}, session {} (end with Ctrl-D)", agent, session.empty() ? "none: every message stands alone" : session)));
   ExitCode last = ExitCode::Ok;
   for (;;) {
     const auto line = env.terminal.ask(env.terminal.interactive() ? "> " : "");
@@ -283,7 +283,8 @@ Task<ExitCode> answer(Env& env, AnswerOptions options) {
   if (!options.comment.empty()) body["comment"] = options.comment;
   if (!options.add.empty()) {
     auto add = parse_json(options.add);
-    if (!add || !add->is_object()) co_return env.terminal.error({"usage", "--add must be a JSON object like {\"usd\": 1.0, \"steps\": 10}"});
+    if (!add || !add->is_object())
+      co_return env.terminal.error({"usage", "--add must be a JSON object like {\"usd\": 1.0, \"steps\": 10}"});
     body["add"] = std::move(*add);
   }
   const auto sent = co_await env.api.post(path_of({"v1", "runs", options.run, "answer"}), std::move(body));
@@ -308,8 +309,9 @@ Task<ExitCode> questions(Env& env, std::string run) {
     if (!item.is_object()) continue;
     const JsonObject& question = item.get_object();
     const auto asked = time_of(question, "asked");
-    env.terminal.line(env.terminal.ink(Ink::Dim, fmt::format("{} · {}{}", one_line(get_string(question, "agent"), 64),
-                                                             one_line(get_string(question, "run"), 64), asked ? " · " + age(env.clock.now() - *asked) : "")));
+    env.terminal.line(env.terminal.ink(
+        Ink::Dim, fmt::format("{} · {}{}", one_line(get_string(question, "agent"), 64), one_line(get_string(question, "run"), 64),
+                              asked ? " · " + age(env.clock.now() - *asked) : "")));
     env.terminal.print(question_text(question, {.now = env.clock.now(), .colour = env.terminal.out_colour()}));
   }
   co_return ExitCode::Ok;

@@ -18,6 +18,11 @@ Task<ExitCode> list_keys(Env& env) {
     const auto time = time_of(key, name);
     return time ? age(now - *time) : std::string("-");
   };
+  // The server notes uses to the hour.
+  const auto used = [now](const JsonObject& key) {
+    const auto time = time_of(key, "last_used");
+    return !time ? std::string("never") : now - *time < Millis{3'600'000} ? std::string("<1h") : age(now - *time);
+  };
   std::vector<std::vector<Cell>> rows;
   for (const Json& item : *list) {
     if (!item.is_object()) continue;
@@ -30,11 +35,11 @@ Task<ExitCode> list_keys(Env& env) {
                     {one_line(get_string(key, "name"), 40)},
                     {scopes},
                     {ago(key, "created")},
-                    {ago(key, "last_used")},
+                    {used(key)},
                     {one_line(get_string(key, "expires", "never"), 30)}});
   }
-  env.terminal.print(table({{"ID"}, {"NAME"}, {"SCOPES"}, {"AGE", Align::Right}, {"USED", Align::Right}, {"EXPIRES"}}, rows, env.terminal.width(),
-                           env.terminal.out_colour()));
+  env.terminal.print(table({{"ID"}, {"NAME"}, {"SCOPES"}, {"AGE", Align::Right}, {"USED", Align::Right}, {"EXPIRES"}}, rows,
+                           env.terminal.width(), env.terminal.out_colour()));
   co_return ExitCode::Ok;
 }
 

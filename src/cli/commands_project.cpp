@@ -16,7 +16,8 @@ ExitCode init_project(const Terminal& terminal, const std::string& directory) {
   std::error_code code;
   for (const ProjectFile& file : project_files()) {
     if (fs::exists(root / file.path, code))
-      return terminal.error({"init.exists", fmt::format("`{}` is already there and stays as it is; give another folder: mayfly init DIR", (root / file.path).string())});
+      return terminal.error({"init.exists", fmt::format("`{}` is already there and stays as it is; give another folder: mayfly init DIR",
+                                                        (root / file.path).string())});
   }
   for (const ProjectFile& file : project_files()) {
     const fs::path path = root / file.path;
@@ -24,15 +25,19 @@ ExitCode init_project(const Terminal& terminal, const std::string& directory) {
     std::ofstream out(path, std::ios::binary);
     out << file.text;
     out.close();
-    if (!out) return terminal.error({"init.failed", fmt::format("cannot write `{}`; check that the folder is writable and has space", path.string())});
-    if (file.executable) fs::permissions(path, fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add, code);
+    if (!out)
+      return terminal.error(
+          {"init.failed", fmt::format("cannot write `{}`; check that the folder is writable and has space", path.string())});
+    if (file.executable)
+      fs::permissions(path, fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add, code);
     terminal.note(fmt::format("wrote {}", path.string()));
   }
   const bool here = root == ".";
-  terminal.note(fmt::format("\nNext:\n{}  mayfly serve --project .      # in one terminal\n"
-                            "  mayfly invoke clerk \"Where is order A-17?\"   # in another\n"
-                            "  mayfly invoke clerk \"Please refund order A-17\"\n  mayfly runs",
-                            here ? "" : fmt::format("  cd {}\n", root.string())));
+  terminal.note(
+      fmt::format("\nNext:\n{}  mayfly serve --project .      # in one terminal\n"
+                  "  mayfly invoke clerk \"Where is order A-17?\"   # in another\n"
+                  "  mayfly invoke clerk \"Please refund order A-17\"\n  mayfly runs",
+                  here ? "" : fmt::format("  cd {}\n", root.string())));
   return ExitCode::Ok;
 }
 
@@ -87,7 +92,8 @@ Task<ExitCode> rollback(Env& env, std::string agent, std::int64_t version) {
   if (env.json) {
     env.terminal.line(to_text(*answer));
   } else {
-    env.terminal.line(fmt::format("{}: new runs get version {}", agent, answer->is_object() ? get_int(answer->get_object(), "version") : 0));
+    env.terminal.line(
+        fmt::format("{}: new runs get version {}", agent, answer->is_object() ? get_int(answer->get_object(), "version") : 0));
   }
   co_return ExitCode::Ok;
 }

@@ -8,16 +8,7 @@
 namespace mayfly::cli {
 namespace {
 
-JsonArray items_of(const Json& answer, std::string_view key) {
-  if (answer.is_array()) return answer.get_array();
-  if (const auto* object = answer.if_object())
-    if (const JsonArray* list = get_array(*object, key)) return *list;
-  return {};
-}
-
-ViewOptions view_of(const Env& env) {
-  return {.now = env.clock.now(), .width = env.terminal.width(), .colour = env.terminal.out_colour()};
-}
+ViewOptions view_of(const Env& env) { return {.now = env.clock.now(), .width = env.terminal.width(), .colour = env.terminal.out_colour()}; }
 
 }  // namespace
 
@@ -59,7 +50,8 @@ Task<ExitCode> show(Env& env, ShowOptions options) {
   if (!run) co_return env.terminal.error(run.error());
   const auto operations = co_await env.api.get(path_of({"v1", "runs", options.run, "operations"}));
   if (!operations) co_return env.terminal.error(operations.error());
-  if (!run->is_object()) co_return env.terminal.error({"api.invalid_answer", "the server's answer is no run; is it a Mayfly server of this version?"});
+  if (!run->is_object())
+    co_return env.terminal.error({"api.invalid_answer", "the server's answer is no run; is it a Mayfly server of this version?"});
   const JsonArray list = items_of(*operations, "operations");
   const JsonObject& view = run->get_object();
   if (env.json) {
@@ -86,23 +78,24 @@ Task<ExitCode> logs(Env& env, std::string run, bool follow) {
   const bool ended = view->is_object() && get_string(view->get_object(), "status") != "RUNNING";
   RunFollower follower;
   std::string end_status;
-  const FollowHooks hooks{
-      .on_update = [&](const RunUpdate& update) {
-        static constexpr std::array<std::string_view, 5> kNames{"run.started", "operation.started", "operation.ended", "run.ended", "delta"};
-        if (update.kind == RunUpdate::Kind::Text) return !follow && !ended ? Follow::Stop : Follow::On;
-        const std::string_view name = kNames[static_cast<std::size_t>(update.kind)];
-        if (env.json) {
-          JsonObject line{{"event", name}};
-          for (const auto& [key, value] : update.data) line[key] = value;
-          env.terminal.line(to_text(line));
-        } else {
-          env.terminal.line(event_line(name, update.data, view_of(env)));
-        }
-        if (update.kind == RunUpdate::Kind::RunEnded) end_status = get_string(update.data, "status");
-        return !follow && newest >= 0 && get_int(update.data, "number") >= newest ? Follow::Stop : Follow::On;
-      },
-      .on_interruption = [&](std::string_view text) { env.terminal.note(text); },
-      .on_resumed = [&] { env.terminal.note("connected again"); }};
+  const FollowHooks hooks{.on_update =
+                              [&](const RunUpdate& update) {
+                                static constexpr std::array<std::string_view, 5> kNames{"run.started", "operation.started",
+                                                                                        "operation.ended", "run.ended", "delta"};
+                                if (update.kind == RunUpdate::Kind::Text) return !follow && !ended ? Follow::Stop : Follow::On;
+                                const std::string_view name = kNames[static_cast<std::size_t>(update.kind)];
+                                if (env.json) {
+                                  JsonObject line{{"event", name}};
+                                  for (const auto& [key, value] : update.data) line[key] = value;
+                                  env.terminal.line(to_text(line));
+                                } else {
+                                  env.terminal.line(event_line(name, update.data, view_of(env)));
+                                }
+                                if (update.kind == RunUpdate::Kind::RunEnded) end_status = get_string(update.data, "status");
+                                return !follow && newest >= 0 && get_int(update.data, "number") >= newest ? Follow::Stop : Follow::On;
+                              },
+                          .on_interruption = [&](std::string_view text) { env.terminal.note(text); },
+                          .on_resumed = [&] { env.terminal.note("connected again"); }};
   const auto followed = co_await follow_run(env.api, env.clock, run, follower, hooks, Millis{120'000});
   if (!followed) co_return env.terminal.error(followed.error());
   co_return !follow || end_status.empty() || end_status == "SUCCEEDED" ? ExitCode::Ok : ExitCode::Failed;
@@ -151,7 +144,8 @@ Task<ExitCode> replay(Env& env, std::string run, std::string project, std::strin
   if (env.json) {
     env.terminal.line(to_text(*report));
   } else if (difference) {
-    env.terminal.line(fmt::format("first difference at operation {}: {}", get_int(*difference, "operation"), printable(get_string(*difference, "what"))));
+    env.terminal.line(
+        fmt::format("first difference at operation {}: {}", get_int(*difference, "operation"), printable(get_string(*difference, "what"))));
   } else {
     env.terminal.line(fmt::format("no difference: {} model calls would be made as recorded", get_int(view, "model_calls")));
   }

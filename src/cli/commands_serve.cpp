@@ -44,12 +44,13 @@ void say_ready(const Terminal& terminal, const App& app, const ServerConfig& con
   if (config.data_dir != ".mayfly") where += fmt::format(" --data-dir {}", config.data_dir);
   if (app.url() != Connection{}.url) where += fmt::format(" --url {}", app.url());
   if (app.made_admin_key()) terminal.line(fmt::format("The admin key is in {} (readable by you only).", app.admin_key_path()));
-  terminal.line(fmt::format("Sign in: the command line finds the key by itself (mayfly agents{}); others send\n"
-                            "  Authorization: Bearer $(cat {})",
-                            where, app.admin_key_path()));
+  terminal.line(
+      fmt::format("Sign in: the command line finds the key by itself (mayfly agents{}); others send\n"
+                  "  Authorization: Bearer $(cat {})",
+                  where, app.admin_key_path()));
   if (!config.is_loopback())
-    terminal.note(fmt::format("{} {} is reachable from other machines without encryption; put a TLS proxy in front of it", terminal.note_ink(Ink::Yellow, "warning:"),
-                              config.address));
+    terminal.note(fmt::format("{} {} is reachable from other machines without encryption; put a TLS proxy in front of it",
+                              terminal.note_ink(Ink::Yellow, "warning:"), config.address));
 }
 
 struct ServerState {
@@ -71,7 +72,10 @@ Task<> stop_server(App& app) { co_await app.stop(); }
 }  // namespace
 
 Result<std::pair<std::string, std::uint16_t>> parse_listen(const std::string& text) {
-  const auto refuse = [&] { return fail("usage", fmt::format("--listen `{}` is no HOST:PORT; give for example 127.0.0.1:7400, [::1]:7400 or :7400", one_line(text, 60))); };
+  const auto refuse = [&] {
+    return fail("usage",
+                fmt::format("--listen `{}` is no HOST:PORT; give for example 127.0.0.1:7400, [::1]:7400 or :7400", one_line(text, 60)));
+  };
   const auto colon = text.rfind(':');
   const bool is_bracketed = text.starts_with('[');
   std::string host = colon == std::string::npos ? "" : text.substr(0, colon);
@@ -96,7 +100,9 @@ ExitCode serve(const Terminal& terminal, const ServeOptions& options) {
   if (!level) return terminal.error({"usage", "--log-level is debug, info, warn or error"});
   if (options.log_format != "auto" && options.log_format != "json" && options.log_format != "text")
     return terminal.error({"usage", "--log-format is auto, json or text"});
-  log::init(*level, options.log_format == "json" ? log::Format::Json : options.log_format == "text" ? log::Format::Text : log::Format::Auto);
+  log::init(*level, options.log_format == "json"   ? log::Format::Json
+                    : options.log_format == "text" ? log::Format::Text
+                                                   : log::Format::Auto);
   std::signal(SIGPIPE, SIG_IGN);
 
   asio::io_context io(1);

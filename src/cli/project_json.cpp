@@ -42,8 +42,8 @@ void say_problems(const Terminal& terminal, const std::vector<agent::SpecProblem
 }
 
 Error problems_error(std::size_t count) {
-  return {"project.invalid", fmt::format("{} problem{} in the project; correct {} and run `mayfly validate` again", count, count == 1 ? "" : "s",
-                                         count == 1 ? "it" : "them")};
+  return {"project.invalid", fmt::format("{} problem{} in the project; correct {} and run `mayfly validate` again", count,
+                                         count == 1 ? "" : "s", count == 1 ? "it" : "them")};
 }
 
 }  // namespace mayfly::cli

@@ -73,7 +73,8 @@ default:
   text: "I am a scripted model and know two things: \"Where is order A-17?\" and \"Please refund order A-17\"."
 )yaml";
 
-constexpr std::string_view kGetOrder = R"py("""Looks an order up. Arguments come as JSON on standard input; what is printed goes to the model."""
+constexpr std::string_view kGetOrder =
+    R"py("""Looks an order up. Arguments come as JSON on standard input; what is printed goes to the model."""
 
 import json
 import sys

@@ -105,10 +105,12 @@ Task<Result<void>> follow_run(Api& api, Clock& clock, std::string run, RunFollow
     if (follower.ended()) break;
     if (!streamed && is_final(streamed.error())) co_return fail(streamed.error());
     if (clock.monotonic() - alive > patience) {
-      co_return fail(streamed ? Error{"net.reset", "the event stream ended early each time; look at the server's log", Retry::Safe} : streamed.error());
+      co_return fail(streamed ? Error{"net.reset", "the event stream ended early each time; look at the server's log", Retry::Safe}
+                              : streamed.error());
     }
     if (!interrupted && !streamed && hooks.on_interruption)
-      hooks.on_interruption(fmt::format("connection lost; trying again for {} (the run is durable and goes on by itself)", to_human(patience)));
+      hooks.on_interruption(
+          fmt::format("connection lost; trying again for {} (the run is durable and goes on by itself)", to_human(patience)));
     interrupted = interrupted || !streamed;
     co_await sleep_for(clock, pause);
     pause = std::min(pause * 2, kRetryMax);

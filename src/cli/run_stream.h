@@ -16,12 +16,12 @@ namespace mayfly::cli {
 struct RunUpdate {
   enum class Kind { RunStarted, OperationStarted, OperationEnded, RunEnded, Text };
   Kind kind = Kind::Text;
-  JsonObject data;              ///< of a durable event: all that it says
-  std::int64_t operation = 0;   ///< of Text
+  JsonObject data;             ///< of a durable event: all that it says
+  std::int64_t operation = 0;  ///< of Text
   std::int64_t attempt = 0;
   std::string channel;
   std::string text;
-  bool repeated = false;        ///< Text that begins anew: the server was restarted in the middle of this step
+  bool repeated = false;  ///< Text that begins anew: the server was restarted in the middle of this step
 };
 
 /// Makes one gapless account of a run out of the events of any number of connections: pure, without I/O. What a resumed stream

@@ -15,7 +15,8 @@ net::SseEvent durable(std::string name, int number, JsonObject body = {}) {
 }
 
 net::SseEvent said(int number, int operation, int attempt, std::size_t offset, std::string text, bool restart = false) {
-  JsonObject data{{"operation", operation}, {"attempt", attempt}, {"channel", "text"}, {"offset", static_cast<std::int64_t>(offset)}, {"text", text}};
+  JsonObject data{
+      {"operation", operation}, {"attempt", attempt}, {"channel", "text"}, {"offset", static_cast<std::int64_t>(offset)}, {"text", text}};
   if (restart) data["restart"] = true;
   return {.event = "delta", .data = to_text(data), .id = fmt::format("{}:{}:{}", number, operation, offset + text.size())};
 }
@@ -136,12 +137,14 @@ struct Following {
 
   Result<void> run() {
     Result<void> out;
-    const FollowHooks hooks{.on_update = [this](const RunUpdate& update) {
-                              seen.push_back(update.kind == RunUpdate::Kind::Text ? update.text : std::to_string(get_int(update.data, "number")));
-                              return stop_at == update.kind ? Follow::Stop : Follow::On;
-                            },
-                            .on_interruption = [this](std::string_view) { ++interruptions; },
-                            .on_resumed = [this] { ++resumptions; }};
+    const FollowHooks hooks{
+        .on_update =
+            [this](const RunUpdate& update) {
+              seen.push_back(update.kind == RunUpdate::Kind::Text ? update.text : std::to_string(get_int(update.data, "number")));
+              return stop_at == update.kind ? Follow::Stop : Follow::On;
+            },
+        .on_interruption = [this](std::string_view) { ++interruptions; },
+        .on_resumed = [this] { ++resumptions; }};
     TaskGroup tasks(io.get_executor());
     tasks.spawn(follow_task(api, clock, follower, hooks, out));
     io.restart();
@@ -193,7 +196,8 @@ TEST(FollowRun, ReturnsARefusalAtOnce) {
 TEST(FollowRun, StopsWhenAskedAndGoesOnWithTheNextEvent) {
   Following f;
   f.stop_at = RunUpdate::Kind::OperationStarted;
-  const std::string stream = to_sse(durable("run.started", 1)) + to_sse(durable("operation.started", 2)) + to_sse(durable("operation.ended", 3));
+  const std::string stream =
+      to_sse(durable("run.started", 1)) + to_sse(durable("operation.started", 2)) + to_sse(durable("operation.ended", 3));
   f.http.answers = {{.stream = stream}};
   ASSERT_TRUE(f.run());
   EXPECT_EQ(f.seen, (std::vector<std::string>{"1", "2"}));

@@ -85,7 +85,8 @@ std::string outcome_of(const JsonObject& operation) {
         if (!part.is_object()) continue;
         const JsonObject& content = part.get_object();
         const std::string name = get_string(content, "name");
-        if (!name.empty()) calls += fmt::format("{}{}({})", calls.empty() ? "→ " : ", ", name, brief(Json(object_of(content, "arguments")), 40));
+        if (!name.empty())
+          calls += fmt::format("{}{}({})", calls.empty() ? "→ " : ", ", name, brief(Json(object_of(content, "arguments")), 40));
         if (name.empty() && get_string(content, "kind", get_string(content, "type")) != "reasoning") text += get_string(content, "text");
       }
     }
@@ -151,7 +152,14 @@ std::string runs_table(const JsonArray& runs, const ViewOptions& view) {
                     {created ? age(view.now - *created) : "-"},
                     status_cell(run)});
   }
-  return table({{"RUN"}, {"AGENT"}, {"SESSION"}, {"STEPS", Align::Right}, {"TOKENS", Align::Right}, {"COST", Align::Right}, {"AGE", Align::Right}, {"STATUS"}},
+  return table({{"RUN"},
+                {"AGENT"},
+                {"SESSION"},
+                {"STEPS", Align::Right},
+                {"TOKENS", Align::Right},
+                {"COST", Align::Right},
+                {"AGE", Align::Right},
+                {"STATUS"}},
                rows, view.width, view.colour);
 }
 
@@ -168,8 +176,9 @@ std::string run_head(const JsonObject& run, const ViewOptions& view) {
   out += line("status", inked(status.ink, status.text, view.colour));
   out += line("started", one_line(get_string(run, "created"), 40));
   out += line("took", duration_of(run, "created", "ended", view.now));
-  out += line("used", fmt::format("{} model calls, {} input + {} output tokens, {}", get_int(summary, "steps"), count(get_int(summary, "input_tokens")),
-                                  count(get_int(summary, "output_tokens")), money(usd_of(summary))));
+  out +=
+      line("used", fmt::format("{} model calls, {} input + {} output tokens, {}", get_int(summary, "steps"),
+                               count(get_int(summary, "input_tokens")), count(get_int(summary, "output_tokens")), money(usd_of(summary))));
   if (const JsonObject* parent = get_object(run, "parent")) out += line("parent", one_line(get_string(*parent, "run"), 80));
   if (const JsonObject* error = get_object(run, "error"))
     out += line("error", fmt::format("{} ({})", printable(get_string(*error, "message")), one_line(get_string(*error, "code"), 60)));
@@ -182,8 +191,9 @@ std::string timeline(const JsonObject& run, const JsonArray& operations, Detail 
   for (const Json& item : operations)
     if (item.is_object() && get_string(item.get_object(), "type") != "EXECUTION") ordered.push_back(&item.get_object());
   std::ranges::sort(ordered, {}, [](const JsonObject* operation) { return get_int(*operation, "id"); });
-  const std::vector<Column> columns{{"#", Align::Right}, {"AT", Align::Right}, {"KIND"}, {"NAME"}, {"STATUS"}, {"TOOK", Align::Right},
-                                    {"TRIES", Align::Right}, {"TOKENS", Align::Right}, {"COST", Align::Right}, {"WHAT"}};
+  const std::vector<Column> columns{
+      {"#", Align::Right},      {"AT", Align::Right},   {"KIND"}, {"NAME"}, {"STATUS"}, {"TOOK", Align::Right}, {"TRIES", Align::Right},
+      {"TOKENS", Align::Right}, {"COST", Align::Right}, {"WHAT"}};
   std::vector<std::vector<Cell>> rows;
   for (const JsonObject* operation : ordered) {
     const std::string status = get_string(*operation, "status");
@@ -217,7 +227,8 @@ std::string timeline(const JsonObject& run, const JsonArray& operations, Detail 
 
 std::string run_footer(const JsonObject& run) {
   const JsonObject& summary = object_of(run, "summary");
-  std::string out = status_cell(run).text + fmt::format(" · {} model calls · {} tokens", get_int(summary, "steps"), count(tokens_of(summary)));
+  std::string out =
+      status_cell(run).text + fmt::format(" · {} model calls · {} tokens", get_int(summary, "steps"), count(tokens_of(summary)));
   if (usd_of(summary) > 0) out += " · " + money(usd_of(summary));
   if (time_of(run, "ended")) out += " · " + duration_of(run, "created", "ended", TimePoint{});
   return out;
@@ -248,7 +259,8 @@ std::string question_text(const JsonObject& question, const ViewOptions& view) {
   } else if (choices.empty()) {
     hint(fmt::format("mayfly answer {} \"your answer\" --operation {}", run, operation));
   } else {
-    for (const std::string& choice : choices) hint(fmt::format("mayfly answer {} \"{}\" --operation {}", run, one_line(choice, 60), operation));
+    for (const std::string& choice : choices)
+      hint(fmt::format("mayfly answer {} \"{}\" --operation {}", run, one_line(choice, 60), operation));
   }
   if (const auto until = time_of(question, "until")) hint("the answer is needed until " + clock_text(*until, view.now));
   return out;
@@ -271,9 +283,13 @@ std::string transcript_text(const JsonArray& messages, const ViewOptions& view) 
       if (!part.is_object()) continue;
       const JsonObject& content = part.get_object();
       const std::string name = get_string(content, "name"), text = get_string(content, "text");
-      if (!name.empty()) out += inked(Ink::Bold, fmt::format("→ {}({})", one_line(name, 64), brief(Json(object_of(content, "arguments")), 0)), view.colour) + "\n";
-      else if (!text.empty()) out += printable(text) + "\n";
-      else out += inked(Ink::Dim, "[" + one_line(get_string(content, "kind", get_string(content, "type")), 40) + "]", view.colour) + "\n";
+      if (!name.empty())
+        out += inked(Ink::Bold, fmt::format("→ {}({})", one_line(name, 64), brief(Json(object_of(content, "arguments")), 0)), view.colour) +
+               "\n";
+      else if (!text.empty())
+        out += printable(text) + "\n";
+      else
+        out += inked(Ink::Dim, "[" + one_line(get_string(content, "kind", get_string(content, "type")), 40) + "]", view.colour) + "\n";
     }
   }
   return out;
@@ -289,8 +305,9 @@ std::string event_line(std::string_view event, const JsonObject& data, const Vie
     const std::string what = error ? get_string(*error, "message") : data.contains("result") ? brief(data.at("result"), 0) : "";
     return fmt::format("{}  run {}  {}", stamp, inked(ink_of(status), lower(status), view.colour), one_line(what, 160));
   }
-  const std::string head = fmt::format("{}  #{:<3} {} {}", stamp, get_int(data, "id", get_int(data, "operation")), one_line(get_string(data, "kind"), 16),
-                                       inked(Ink::Bold, one_line(get_string(data, "name"), 64), view.colour));
+  const std::string head =
+      fmt::format("{}  #{:<3} {} {}", stamp, get_int(data, "id", get_int(data, "operation")), one_line(get_string(data, "kind"), 16),
+                  inked(Ink::Bold, one_line(get_string(data, "name"), 64), view.colour));
   if (event == "operation.started") return fmt::format("{} started  {}", head, one_line(outcome_of(data), 160));
   const std::string status = get_string(data, "status");
   return fmt::format("{} {}  {}", head, inked(ink_of(status), lower(status), view.colour), one_line(outcome_of(data), 160));

@@ -22,7 +22,9 @@ ExitCode exit_code_of(const Error& error) {
 }
 
 Terminal::Terminal()
-    : in_is_terminal_(::isatty(STDIN_FILENO) == 1), out_is_terminal_(::isatty(STDOUT_FILENO) == 1), err_is_terminal_(::isatty(STDERR_FILENO) == 1) {
+    : in_is_terminal_(::isatty(STDIN_FILENO) == 1),
+      out_is_terminal_(::isatty(STDOUT_FILENO) == 1),
+      err_is_terminal_(::isatty(STDERR_FILENO) == 1) {
   const char* no_color = std::getenv("NO_COLOR");
   const char* term = std::getenv("TERM");
   const bool wanted = (no_color == nullptr || *no_color == '\0') && !(term != nullptr && std::string_view(term) == "dumb");
@@ -47,7 +49,8 @@ void Terminal::note_part(std::string_view text) const {
 void Terminal::note(std::string_view text) const { note_part(std::string(text) + "\n"); }
 
 ExitCode Terminal::error(const Error& error) const {
-  note(fmt::format("{} {} {}", note_ink(Ink::Red, "error:"), printable(error.message), note_ink(Ink::Dim, fmt::format("({})", printable(error.code)))));
+  note(fmt::format("{} {} {}", note_ink(Ink::Red, "error:"), printable(error.message),
+                   note_ink(Ink::Dim, fmt::format("({})", printable(error.code)))));
   return exit_code_of(error);
 }
 

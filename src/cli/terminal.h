@@ -28,11 +28,11 @@ class Terminal {
   /// Looks at the process' descriptors and environment.
   Terminal();
 
-  void print(std::string_view text) const;       ///< data, as it is
-  void line(std::string_view text) const;        ///< data and a newline
-  void note(std::string_view text) const;        ///< a line about what happens
-  void note_part(std::string_view text) const;   ///< the same without a newline
-  ExitCode error(const Error& error) const;      ///< says it and returns the code to exit with
+  void print(std::string_view text) const;      ///< data, as it is
+  void line(std::string_view text) const;       ///< data and a newline
+  void note(std::string_view text) const;       ///< a line about what happens
+  void note_part(std::string_view text) const;  ///< the same without a newline
+  ExitCode error(const Error& error) const;     ///< says it and returns the code to exit with
   /// One line from standard input; nothing at its end.
   std::optional<std::string> ask(std::string_view prompt) const;
 

@@ -36,9 +36,16 @@ bool is_in(const std::array<Range, N>& ranges, char32_t value) {
 
 /// C1 controls and what reorders or hides text (Unicode TR 36).
 constexpr std::array<Range, 5> kHidden{{{0x80, 0x9F}, {0x200E, 0x200F}, {0x202A, 0x202E}, {0x2066, 0x2069}, {0xFEFF, 0xFEFF}}};
-constexpr std::array<Range, 6> kNarrow{{{0x300, 0x36F}, {0x200B, 0x200D}, {0x1AB0, 0x1AFF}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}}};
-constexpr std::array<Range, 8> kWide{
-    {{0x1100, 0x115F}, {0x2E80, 0x303E}, {0x3041, 0xA4CF}, {0xAC00, 0xD7A3}, {0xF900, 0xFAFF}, {0xFE30, 0xFE6F}, {0xFF00, 0xFF60}, {0x1F300, 0x1FAFF}}};
+constexpr std::array<Range, 6> kNarrow{
+    {{0x300, 0x36F}, {0x200B, 0x200D}, {0x1AB0, 0x1AFF}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}}};
+constexpr std::array<Range, 8> kWide{{{0x1100, 0x115F},
+                                      {0x2E80, 0x303E},
+                                      {0x3041, 0xA4CF},
+                                      {0xAC00, 0xD7A3},
+                                      {0xF900, 0xFAFF},
+                                      {0xFE30, 0xFE6F},
+                                      {0xFF00, 0xFF60},
+                                      {0x1F300, 0x1FAFF}}};
 
 std::size_t width_of(char32_t value) {
   if (is_in(kNarrow, value)) return 0;
@@ -72,7 +79,8 @@ std::string printable(std::string_view text) {
   while (!rest.empty()) {
     const CodePoint point = first_of(rest);
     if ((point.value < 0x20 && point.value != '\n' && point.value != '\t') || point.value == 0x7F) {
-      if (point.value != '\r') out += point.value == 0x7F ? "\xE2\x90\xA1" : std::string("\xE2\x90") + static_cast<char>(0x80 + point.value);
+      if (point.value != '\r')
+        out += point.value == 0x7F ? "\xE2\x90\xA1" : std::string("\xE2\x90") + static_cast<char>(0x80 + point.value);
     } else if (is_in(kHidden, point.value)) {
       out += fmt::format("<U+{:04X}>", static_cast<std::uint32_t>(point.value));
     } else {
@@ -129,7 +137,8 @@ std::string table(const std::vector<Column>& columns, const std::vector<std::vec
     for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i) widths[i] = std::max(widths[i], display_width(row[i].text));
   std::size_t before = 0;
   for (std::size_t i = 0; i + 1 < widths.size(); ++i) before += widths[i] + 2;
-  if (width > 0 && !widths.empty() && before + widths.back() > width) widths.back() = std::max<std::size_t>(8, width > before ? width - before : 0);
+  if (width > 0 && !widths.empty() && before + widths.back() > width)
+    widths.back() = std::max<std::size_t>(8, width > before ? width - before : 0);
 
   const auto render = [&](const std::vector<Cell>& row) {
     std::string out;

@@ -7,13 +7,20 @@ namespace {
 
 TEST(Printable, MakesWhatCouldSteerATerminalVisible) {
   EXPECT_EQ(printable("\x1b[31mred\x1b]0;title\x07"), "␛[31mred␛]0;title␇");
-  EXPECT_EQ(printable("a\xC2\x9B" "b"), "a<U+009B>b");
-  EXPECT_EQ(printable("abc\xE2\x80\xAE" "fed"), "abc<U+202E>fed");
+  EXPECT_EQ(printable("a\xC2\x9B"
+                      "b"),
+            "a<U+009B>b");
+  EXPECT_EQ(printable("abc\xE2\x80\xAE"
+                      "fed"),
+            "abc<U+202E>fed");
   EXPECT_EQ(printable("two\r\nlines\tand a tab"), "two\nlines\tand a tab");
 }
 
 TEST(Printable, ReplacesMalformedUtf8) {
-  EXPECT_EQ(printable("a\xFF" "b"), "a\xEF\xBF\xBD" "b");
+  EXPECT_EQ(printable("a\xFF"
+                      "b"),
+            "a\xEF\xBF\xBD"
+            "b");
   EXPECT_EQ(printable("Grüße 日本"), "Grüße 日本");
 }
 
