@@ -40,7 +40,7 @@ std::unexpected<Error> invalid_answer(std::string accepted) {
 }
 
 Result<Resolved> resolution(const PendingOperation& op, const std::string& run, const PersonAnswer& answer) {
-  Resolved out{run, op.id, Resolved::Action::Succeed, nullptr, {}};
+  Resolved out{run, op.id, Resolved::Action::Succeed, nullptr, nullptr, {}};
   const JsonObject& input = object_of(op.input);
   if (op.status == engine::OperationStatus::OutcomeUnknown) {
     if (answer.decision == "retry") {

@@ -114,7 +114,7 @@ Answer Machine::on(const Start& event, const Program& program) {
   execution.type = OperationType::Execution;
   execution.name = event.program;
   execution.kind = "input";
-  execution.input = event.input;
+  execution.input = event.stored_input.is_null() ? event.input : event.stored_input;
   execution.started_event = execution.ended_event = 1;
   execution.started = execution.ended = now_;
   put(keys::operation(p, run.id, 0), to_text(to_json(execution)));
@@ -123,7 +123,7 @@ Answer Machine::on(const Start& event, const Program& program) {
     put(timer, run.session);
     out_.timers.push_back({*run.deadline, std::move(timer), run.session});
   }
-  publish(run, RunEvent::Kind::RunStarted, 1, JsonObject{{"run", run.id}, {"agent", run.program}, {"version", run.version}, {"input", event.input}});
+  publish(run, RunEvent::Kind::RunStarted, 1, JsonObject{{"run", run.id}, {"agent", run.program}, {"version", run.version}, {"input", execution.input}});
 
   if (busy) {
     run.queue_position = state_.session->inbox_next++;
@@ -163,8 +163,10 @@ void Machine::steer(const Start& event, const Program& program) {
   message.input = event.input;
   message.started_event = message.ended_event = ++run.events;
   message.started = message.ended = now_;
-  put(keys::operation(state_.partition, run.id, message.id), to_text(to_json(message)));
-  publish(run, RunEvent::Kind::OperationEnded, message.ended_event, to_json(message));
+  Operation journalled = message;
+  if (!event.stored_input.is_null()) journalled.input = event.stored_input;
+  put(keys::operation(state_.partition, run.id, message.id), to_text(to_json(journalled)));
+  publish(run, RunEvent::Kind::OperationEnded, message.ended_event, to_json(journalled));
   run_changed_ = true;
   follow(program.message(context(), message), program);
 }
@@ -195,7 +197,7 @@ void Machine::start_operation(const OperationRequest& request) {
   run.pending.push_back(std::move(op));
 }
 
-Operation Machine::end_operation(std::int64_t id, OperationStatus status, Json result, std::optional<Error> error, Json meta) {
+Operation Machine::end_operation(std::int64_t id, OperationStatus status, Json result, std::optional<Error> error, Json meta, Json stored) {
   Execution& run = *state_.run;
   const auto at = std::ranges::find(run.pending, id, &PendingOperation::id);
   MAYFLY_ASSERT(at != run.pending.end(), "only a pending operation ends");
@@ -207,7 +209,8 @@ Operation Machine::end_operation(std::int64_t id, OperationStatus status, Json r
   op.name = std::move(at->name);
   op.kind = std::move(at->kind);
   op.input = std::move(at->input);
-  op.result = std::move(result);
+  const bool by_reference = !stored.is_null();
+  op.result = by_reference ? std::move(stored) : std::move(result);
   op.error = std::move(error);
   op.attempts = at->attempt;
   op.started_event = at->started_event;
@@ -221,6 +224,7 @@ Operation Machine::end_operation(std::int64_t id, OperationStatus status, Json r
   put(keys::operation(state_.partition, run.id, op.id), to_text(body));
   publish(run, RunEvent::Kind::OperationEnded, op.ended_event, std::move(body));
   run_changed_ = true;
+  if (by_reference) op.result = std::move(result);
   return op;
 }
 
@@ -235,7 +239,7 @@ Answer Machine::on(const StepFinished& event, const Program& program) {
   }
   for (const Put& write : outcome.writes) put(write.key, write.value);
   for (const std::string& key : outcome.deletes) erase(key);
-  const Operation ended = end_operation(op->id, OperationStatus::Succeeded, outcome.result, {}, outcome.meta);
+  const Operation ended = end_operation(op->id, OperationStatus::Succeeded, outcome.result, {}, outcome.meta, outcome.stored);
   follow(program.ended(context(), ended), program);
   return {};
 }
@@ -312,7 +316,7 @@ Answer Machine::on(const Resolved& event, const Program& program) {
   }
   const bool ok = event.action == Resolved::Action::Succeed;
   const Operation ended = end_operation(op->id, ok ? OperationStatus::Succeeded : OperationStatus::Failed, ok ? event.result : Json(nullptr),
-                                        ok ? std::nullopt : event.error, nullptr);
+                                        ok ? std::nullopt : event.error, nullptr, ok ? event.stored : Json(nullptr));
   follow(program.ended(context(), ended), program);
   return {{}, {}, event.run};
 }

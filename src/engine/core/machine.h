@@ -16,6 +16,7 @@ namespace mayfly::engine {
 /// What an executor says of one attempt of a STEP.
 struct StepOutcome {
   Json result;
+  Json stored;                          ///< what the journal holds instead of a large result: a reference; null: the result itself
   std::optional<Error> error;           ///< set: the attempt failed
   std::optional<Millis> retry_after;    ///< the other side's wish
   Json meta;                            ///< measurements, kept with the operation
@@ -32,6 +33,7 @@ struct Start {
   std::string program;
   std::int64_t version = 0;
   Json input;
+  Json stored_input;                    ///< as StepOutcome::stored
   BusyPolicy when_busy = BusyPolicy::Queue;
   std::int64_t waiting_max = 100;
   std::optional<TimePoint> deadline;
@@ -63,6 +65,7 @@ struct Resolved {
   std::int64_t operation = 0;
   enum class Action { Succeed, Fail, Retry } action = Action::Succeed;
   Json result;
+  Json stored;                          ///< as StepOutcome::stored
   std::optional<Error> error;
 };
 struct Cancelled {
@@ -154,8 +157,8 @@ class Machine {
   void begin(const Json& input, const Program& program);
   void steer(const Start& event, const Program& program);
   void start_operation(const OperationRequest& request);
-  /// Moves a pending operation to the journal; returns it.
-  Operation end_operation(std::int64_t id, OperationStatus status, Json result, std::optional<Error> error, Json meta);
+  /// Moves a pending operation to the journal; returns it, with the whole result.
+  Operation end_operation(std::int64_t id, OperationStatus status, Json result, std::optional<Error> error, Json meta, Json stored = nullptr);
   void attempt_failed(PendingOperation& op, const Error& error, std::optional<Millis> retry_after, double jitter, Json meta,
                       const Program& program);
   void follow(Decision decision, const Program& program);

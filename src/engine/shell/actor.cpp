@@ -34,6 +34,17 @@ const std::string* run_of(const Event& event) {
   return std::visit([](const auto& e) { return &e.run; }, event);
 }
 
+/// An event whose consequence no store would take, for its size: it must not be tried for ever. A step fails; another event ends its run.
+void refuse_too_large(Event& event, const Error& error) {
+  const Error why{"operation.too_large", "what this step would record is too large: " + error.message, Retry::Never};
+  auto* finished = std::get_if<StepFinished>(&event);
+  if (finished && !finished->outcome.error) {
+    finished->outcome = StepOutcome{.error = why, .meta = finished->outcome.meta};
+  } else {
+    event = Cancelled{*run_of(event), why};
+  }
+}
+
 bool has_interrupted_steps(const Execution& run) {
   return run.open() && std::ranges::any_of(run.pending, [](const PendingOperation& op) {
            return op.type == OperationType::Step && op.status == OperationStatus::Started;
@@ -314,6 +325,7 @@ Task<> EngineImpl::commit_failed(Actor* actor, std::vector<Envelope> taken, Erro
   actor->loaded = false;
   std::deque<Envelope> keep;
   const auto sort_out = [&](Envelope& envelope) {
+    if (error.retry == Retry::Never && error.code == "store.invalid_batch") refuse_too_large(envelope.event, error);
     // Those who can ask again are told; the rest of the world cannot be told and is kept until the store is well.
     if (envelope.reply && error.retry != Retry::OutcomeUnknown) return reply(envelope, {error, {}, {}});
     envelope.again = true;

@@ -148,8 +148,8 @@ Task<Result<Started>> EngineImpl::start(StartRequest request) {
   if (input_text.size() > options_.input_bytes_max)
     co_return fail("input.too_large", "the input has " + std::to_string(input_text.size()) + " bytes; at most " +
                                           std::to_string(options_.input_bytes_max) + " are accepted");
-  auto input = co_await spill(*deps_.blobs, std::move(request.input));
-  if (!input) co_return std::unexpected(input.error());
+  auto stored_input = co_await spill(*deps_.blobs, request.input);
+  if (!stored_input) co_return std::unexpected(stored_input.error());
 
   const TimePoint now = deps_.clock->now();
   const bool keyed = !request.session_key.empty();
@@ -163,7 +163,8 @@ Task<Result<Started>> EngineImpl::start(StartRequest request) {
   event.run = keys::make_run_id(now, *deps_.random, partition);
   event.program = request.program;
   event.version = request.version;
-  event.input = std::move(*input);
+  event.input = std::move(request.input);
+  event.stored_input = std::move(*stored_input);
   event.when_busy = request.when_busy;
   event.waiting_max = request.waiting_max;
   if (request.wall_time_max.count() > 0) event.deadline = now + request.wall_time_max;
@@ -191,9 +192,9 @@ Task<Result<void>> EngineImpl::resolve(Resolved answer) {
   const std::string run = answer.run;
   auto execution = co_await get(run);
   if (!execution) co_return std::unexpected(execution.error());
-  auto result = co_await spill(*deps_.blobs, std::move(answer.result));
-  if (!result) co_return std::unexpected(result.error());
-  answer.result = std::move(*result);
+  auto stored = co_await spill(*deps_.blobs, answer.result);
+  if (!stored) co_return std::unexpected(stored.error());
+  answer.stored = std::move(*stored);
   const keys::Partition partition = *keys::partition_of_run(run);
   co_return to_result(co_await ask(partition, execution->session, std::move(answer)));
 }

@@ -29,9 +29,9 @@ bool looks_spilled(const Json& value) {
 }
 
 Task<Result<Json>> spill(BlobStore& blobs, Json value) {
-  if (!looks_spilled(value) && estimate(value, kInlineValueBytesMax) <= kInlineValueBytesMax / 2) co_return value;
+  if (!looks_spilled(value) && estimate(value, kInlineValueBytesMax) <= kInlineValueBytesMax / 2) co_return Json(nullptr);
   std::string text = to_text(value);
-  if (text.size() <= kInlineValueBytesMax && !looks_spilled(value)) co_return value;
+  if (text.size() <= kInlineValueBytesMax && !looks_spilled(value)) co_return Json(nullptr);
   const std::size_t bytes = text.size();
   auto hash = co_await blobs.put(std::move(text));
   if (!hash) co_return std::unexpected(hash.error());

@@ -6,7 +6,8 @@
 
 namespace mayfly::engine {
 
-/// Moves a value of more than 64 KiB of text to the blob store; what stays is {"$blob": HASH, "bytes": N}.
+/// Copies a value of more than 64 KiB of text to the blob store and returns the reference {"$blob": HASH, "bytes": N} that the journal
+/// holds instead; null for a value that the journal holds itself.
 Task<Result<Json>> spill(BlobStore& blobs, Json value);
 /// The opposite; other values pass unchanged.
 Task<Result<Json>> unspill(BlobStore& blobs, Json value);

@@ -54,9 +54,9 @@ Task<> EngineImpl::run_step(std::string actor, StepCall call) {
   const keys::Partition partition = call.partition;
   StepOutcome outcome = co_await deps_.steps->execute(std::move(call));
   if (!outcome.error && !abandoned_) {
-    auto result = co_await spill(*deps_.blobs, std::move(outcome.result));
-    if (result) outcome.result = std::move(*result);
-    else outcome = StepOutcome{.error = Error{result.error().code, result.error().message, Retry::OutcomeUnknown}, .meta = outcome.meta};
+    auto stored = co_await spill(*deps_.blobs, outcome.result);
+    if (stored) outcome.stored = std::move(*stored);
+    else outcome = StepOutcome{.error = Error{stored.error().code, stored.error().message, Retry::OutcomeUnknown}, .meta = outcome.meta};
   }
   --steps_running_;
   const auto found = actors_.find(actor);
@@ -126,7 +126,7 @@ Task<Result<void>> EngineImpl::deliver(keys::Partition, const JsonObject& messag
     auto started = co_await start(std::move(request));
     if (!started) {
       if (started.error().retry != Retry::Never) co_return std::unexpected(started.error());
-      if (kind == "invoke") co_return co_await resolve(Resolved{run, operation, Resolved::Action::Fail, nullptr, started.error()});
+      if (kind == "invoke") co_return co_await resolve(Resolved{run, operation, Resolved::Action::Fail, nullptr, nullptr, started.error()});
       co_return Result<void>{};
     }
     if (kind == "cancel") {
@@ -137,7 +137,7 @@ Task<Result<void>> EngineImpl::deliver(keys::Partition, const JsonObject& messag
   }
   if (kind == "result") {
     const bool ok = get_string(message, "status") == to_string(ExecutionStatus::Succeeded);
-    Resolved resolved{run, operation, ok ? Resolved::Action::Succeed : Resolved::Action::Fail, nullptr, {}};
+    Resolved resolved{run, operation, ok ? Resolved::Action::Succeed : Resolved::Action::Fail, nullptr, nullptr, {}};
     if (const Json* result = mayfly::get(message, "result")) resolved.result = *result;
     if (!ok) {
       const JsonObject* error = get_object(message, "error");
