@@ -19,7 +19,8 @@ std::optional<Millis> read_retry_after(std::string_view text, TimePoint now) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
   if (error == std::errc{} && end == text.data() + text.size() && seconds >= 0) return Millis{std::min<std::int64_t>(seconds, 86'400) * 1000};
   std::tm date{};
-  const char* rest = strptime(std::string(text).c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
+  const std::string value(text);
+  const char* rest = strptime(value.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
   if (!rest || *rest != '\0') return std::nullopt;
   return std::max(from_unix_ms(timegm(&date) * 1000LL) - now, Millis{0});
 }
