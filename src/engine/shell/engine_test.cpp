@@ -1,0 +1,276 @@
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "blob/memory_blob_store.h"
+#include "testing/sim_clock.h"
+#include "testing/sim_store.h"
+
+namespace mayfly::engine {
+namespace {
+
+/// A program that does what its input says: {"do": "step" | "invoke" | "wait" | "large"}.
+class Scripted final : public Program {
+ public:
+  Decision begin(ProgramContext context, const Json& input) const override {
+    const std::string what = get_string(input.as_object(), "do");
+    Decision out;
+    OperationRequest request;
+    request.name = what;
+    request.kind = what;
+    if (what == "invoke") {
+      request.type = OperationType::ChainedInvoke;
+      request.input = JsonObject{{"program", "child"}, {"version", 1}, {"session", get_string(input.as_object(), "session")}, {"input", JsonObject{{"do", "step"}}}};
+    } else if (what == "wait") {
+      request.type = OperationType::Wait;
+      request.due = context.now + Millis{get_int(input.as_object(), "ms")};
+    }
+    out.start.push_back(std::move(request));
+    return out;
+  }
+  Decision ended(ProgramContext, const Operation& op) const override {
+    Decision out;
+    const bool ok = op.status == OperationStatus::Succeeded;
+    out.complete = Completion{ok ? ExecutionStatus::Succeeded : ExecutionStatus::Failed, op.result, op.error};
+    return out;
+  }
+  Decision message(ProgramContext, const Operation&) const override { return {}; }
+  bool may_repeat(ProgramContext, const PendingOperation&, const Error&) const override { return true; }
+  OnUnknownOutcome on_unknown(ProgramContext, const PendingOperation&) const override { return OnUnknownOutcome::Ask; }
+};
+
+class Host final : public ProgramHost {
+ public:
+  std::shared_ptr<const Program> find(const std::string& name, std::int64_t) override { return name == "missing" ? nullptr : program_; }
+
+ private:
+  std::shared_ptr<const Program> program_ = std::make_shared<Scripted>();
+};
+
+class Steps final : public StepExecutor {
+ public:
+  explicit Steps(int* executed) : executed_(executed) {}
+  Task<StepOutcome> execute(StepCall call) override {
+    ++*executed_;
+    StepOutcome out;
+    out.result = call.operation.kind == "large" ? Json(std::string(200'000, 'x')) : Json("done by " + call.program);
+    co_return out;
+  }
+
+ private:
+  int* executed_;
+};
+
+/// A server on a disk that outlives it.
+struct Server {
+  Server(asio::io_context& io, SimClock& world_clock, SimDisk& disk, MemoryBlobStore& blobs, int* executed, std::uint64_t seed)
+      : clock(world_clock), random(seed), store(disk, io.get_executor(), clock, random), steps(executed), tasks(io.get_executor()) {
+    engine = make_engine({.executor = io.get_executor(), .store = &store, .blobs = &blobs, .clock = &clock, .random = &random, .programs = &host, .steps = &steps},
+                         {.partitions = 4});
+    tasks.spawn(open());
+  }
+  ~Server() { tasks.abandon(); }
+  Task<> open() { EXPECT_TRUE(co_await engine->open()); ready = true; }
+  void die() {
+    clock.die();
+    store.crash();
+    engine->crash();
+    tasks.abandon();
+  }
+
+  ProcessClock clock;
+  SeededRandom random;
+  SimStore store;
+  Host host;
+  Steps steps;
+  std::unique_ptr<Engine> engine;
+  TaskGroup tasks;
+  bool ready = false;
+};
+
+class EngineTest : public ::testing::Test {
+ protected:
+  ~EngineTest() override {
+    for (auto& server : servers_) server->die();
+    disk_.release_crashed();
+  }
+  Server& boot() {
+    servers_.push_back(std::make_unique<Server>(io_, clock_, disk_, blobs_, &executed_, ++seed_));
+    run_until([&] { return servers_.back()->ready; });
+    return *servers_.back();
+  }
+  /// Handler by handler, then timer by timer.
+  bool run_until(const std::function<bool()>& done) {
+    for (int i = 0; i < 200'000; ++i) {
+      if (done()) return true;
+      if (io_.poll_one() == 0 && !clock_.advance()) return done();
+    }
+    return done();
+  }
+  template <class T>
+  T wait(Task<T> task) {
+    std::optional<T> out;
+    servers_.back()->tasks.spawn(keep(std::move(task), &out));
+    EXPECT_TRUE(run_until([&] { return out.has_value(); }));
+    return std::move(*out);
+  }
+  template <class T>
+  static Task<> keep(Task<T> task, std::optional<T>* out) { out->emplace(co_await std::move(task)); }
+
+  Engine& engine() { return *servers_.back()->engine; }
+  Execution get(const std::string& run) { return *wait(engine().get(run)); }
+  bool ended(const std::string& run) { return !get(run).open(); }
+  StartRequest request(const std::string& what, const std::string& session = "") {
+    return {.program = "parent", .version = 1, .session_key = session, .input = JsonObject{{"do", what}, {"ms", 60'000}, {"session", "s1"}}};
+  }
+  bool until_ended(const std::string& run) {
+    for (int i = 0; i < 1000 && !ended(run); ++i) {
+      io_.poll();
+      clock_.advance();
+    }
+    return ended(run);
+  }
+
+  asio::io_context io_;
+  asio::executor_work_guard<Executor> guard_ = asio::make_work_guard(io_);
+  SimClock clock_;
+  SimDisk disk_;
+  MemoryBlobStore blobs_;
+  int executed_ = 0;
+  std::uint64_t seed_ = 0;
+  std::vector<std::unique_ptr<Server>> servers_;
+};
+
+TEST_F(EngineTest, RunsAStepAndForgetsTheActor) {
+  boot();
+  const auto started = wait(engine().start(request("step")));
+  ASSERT_TRUE(started);
+  ASSERT_TRUE(until_ended(started->run));
+  EXPECT_EQ(get(started->run).result, Json("done by parent"));
+  EXPECT_EQ(engine().counters().actors, 0u);
+}
+
+TEST_F(EngineTest, AWaitingRunHoldsNoMemoryAndWakesAtItsTime) {
+  boot();
+  const TimePoint before = clock_.now();
+  const auto started = wait(engine().start(request("wait")));
+  run_until([&] { return engine().counters().actors == 0; });
+  EXPECT_EQ(get(started->run).wait->kind, WaitReason::Kind::Timer);
+  ASSERT_TRUE(until_ended(started->run));
+  EXPECT_GE(clock_.now() - before, Millis{60'000});
+}
+
+TEST_F(EngineTest, LargeValuesLeaveTheRecordAndComeBackWhole) {
+  boot();
+  StartRequest large = request("large");
+  large.input.as_object()["text"] = std::string(300'000, 'y');
+  const auto started = wait(engine().start(large));
+  ASSERT_TRUE(until_ended(started->run));
+  for (const auto& [key, cell] : disk_.cells())
+    if (key.contains("/o/")) EXPECT_LT(cell.value.size(), 70'000u) << key;
+  const auto operations = wait(engine().operations(started->run, -1));
+  ASSERT_EQ(operations->size(), 2u);
+  EXPECT_EQ((*operations)[0].input, large.input);
+  EXPECT_EQ((*operations)[1].result, Json(std::string(200'000, 'x')));
+}
+
+TEST_F(EngineTest, AnIdempotencyKeyStartsOneRunAndRefusesAnotherInput) {
+  boot();
+  StartRequest first = request("step");
+  first.idempotency_key = "k";
+  const auto a = wait(engine().start(first));
+  const auto b = wait(engine().start(first));
+  EXPECT_EQ(a->run, b->run);
+  EXPECT_EQ(b->as, StartedAs::Duplicate);
+  first.input.as_object()["ms"] = 1;
+  EXPECT_EQ(wait(engine().start(first)).error().code, "idempotency.mismatch");
+}
+
+TEST_F(EngineTest, AnIdempotencyKeyEndsWithItsTime) {
+  boot();
+  StartRequest first = request("step");
+  first.idempotency_key = "k";
+  const auto a = wait(engine().start(first));
+  ASSERT_TRUE(until_ended(a->run));
+  const TimePoint later = clock_.now() + Millis{25 * 3'600'000};
+  while (clock_.now() < later && clock_.advance()) io_.poll();
+  EXPECT_NE(wait(engine().start(first))->run, a->run);
+  io_.poll();
+  const auto claims = std::ranges::count_if(disk_.cells(), [](const auto& cell) { return cell.first.contains("/i/"); });
+  EXPECT_EQ(claims, 1) << "the expired one is gone";
+}
+
+TEST_F(EngineTest, QueuedRunsOfASessionGoOneAfterAnotherInOrder) {
+  boot();
+  std::vector<std::string> runs;
+  for (int i = 0; i < 4; ++i) runs.push_back(wait(engine().start(request("wait", "s")))->run);
+  EXPECT_EQ(get(runs[3]).wait->kind, WaitReason::Kind::SessionBusy);
+  ASSERT_TRUE(wait(engine().cancel(runs[2], "not needed")));
+  ASSERT_TRUE(until_ended(runs[3]));
+  EXPECT_LT(*get(runs[0]).ended, *get(runs[1]).ended);
+  EXPECT_LT(*get(runs[1]).ended, *get(runs[3]).ended);
+  EXPECT_EQ(get(runs[2]).status, ExecutionStatus::Stopped);
+  EXPECT_EQ(wait(engine().session_runs("parent/s", 10))->size(), 3u) << "a cancelled message never became part of the session";
+}
+
+TEST_F(EngineTest, AnUnknownProgramIsAClearError) {
+  boot();
+  StartRequest unknown = request("step");
+  unknown.program = "missing";
+  EXPECT_EQ(wait(engine().start(unknown)).error().code, "program.not_found");
+}
+
+TEST_F(EngineTest, ListsNewestFirstInPages) {
+  boot();
+  std::vector<std::string> runs;
+  for (int i = 0; i < 7; ++i) {
+    runs.push_back(wait(engine().start(request("step")))->run);
+    until_ended(runs.back());
+    clock_.call_after(Millis{10}, [] {}).release();
+    clock_.advance();
+  }
+  const auto first = wait(engine().list({.limit = 3}));
+  ASSERT_EQ(first->size(), 3u);
+  EXPECT_EQ((*first)[0].id, runs[6]);
+  const auto second = wait(engine().list({.limit = 10, .before = (*first)[2].id}));
+  ASSERT_EQ(second->size(), 4u);
+  EXPECT_EQ((*second)[0].id, runs[3]);
+}
+
+/// The parent invokes a child in a session of another partition; the server dies after every possible number of commits.
+TEST_F(EngineTest, AnInvokedRunAnswersItsParentWhereverTheServerDies) {
+  for (std::size_t crash_after = 1; crash_after < 14; ++crash_after) {
+    boot();
+    StartRequest parent = request("invoke");
+    parent.idempotency_key = "case" + std::to_string(crash_after);
+    parent.input.as_object()["session"] = "s" + std::to_string(crash_after);
+    const auto started = wait(engine().start(parent));
+    ASSERT_TRUE(started);
+    const std::size_t commits = disk_.batches_applied();
+    run_until([&] { return disk_.batches_applied() >= commits + crash_after || ended(started->run); });
+    servers_.back()->die();
+    boot();
+    ASSERT_TRUE(until_ended(started->run)) << "died after " << crash_after << " commits";
+    EXPECT_EQ(get(started->run).result, Json("done by child"));
+    run_until([] { return false; });
+    EXPECT_EQ(wait(engine().session_runs("child/s" + std::to_string(crash_after), 10))->size(), 1u) << "one child, however often it was asked for";
+    for (const auto& [key, cell] : disk_.cells()) EXPECT_FALSE(key.contains("/b/")) << "undelivered: " << key;
+    servers_.back()->die();
+  }
+}
+
+TEST_F(EngineTest, CancellingAParentCancelsTheRunItInvoked) {
+  boot();
+  StartRequest parent = request("invoke");
+  const auto started = wait(engine().start(parent));
+  ASSERT_TRUE(wait(engine().cancel(started->run, "enough")));
+  run_until([] { return false; });
+  const auto children = wait(engine().list({.program = "child"}));
+  for (const Execution& child : *children) EXPECT_FALSE(child.open());
+}
+
+}  // namespace
+}  // namespace mayfly::engine
