@@ -31,6 +31,13 @@ TEST(Json, CanonicalTextIgnoresTheOrderOfKeys) {
   EXPECT_EQ(to_canonical_text(*parse_json(R"({"b":[{"y":1,"x":2}],"a":1})")), to_canonical_text(*parse_json(R"({"a":1,"b":[{"x":2,"y":1}]})")));
 }
 
+TEST(Json, WritesNumbersAsPeopleDoAndReadsThemBack) {
+  for (const char* text : {"18.5", "0.1", "-3.25", "5.0", "1e+300", "[1,2.5,{\"a\":0.07}]", "12345678901234567890", "1e-07"}) {
+    EXPECT_EQ(to_text(*parse_json(text)), text);
+    EXPECT_EQ(*parse_json(to_text(*parse_json(text))), *parse_json(text));
+  }
+}
+
 TEST(Json, LossyUtf8AlwaysGivesUtf8) {
   EXPECT_EQ(to_utf8_lossy("ok \xc3\xa4"), "ok \xc3\xa4");
   EXPECT_TRUE(is_utf8(to_utf8_lossy("\xff\xfe\xed\xa0\x80\xf4\x90\x80\x80\xc0\xaf")));

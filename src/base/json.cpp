@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json/parser.hpp>
 #include <boost/json/serialize.hpp>
+#include <utility>
 #include <vector>
 
 namespace mayfly {
@@ -26,6 +27,49 @@ Position position_of(std::string_view text, std::size_t offset) {
     }
   }
   return at;
+}
+
+bool has_double(const Json& value) {
+  if (value.is_double()) return true;
+  if (const auto* object = value.if_object()) {
+    for (const auto& member : *object)
+      if (has_double(member.value())) return true;
+  } else if (const auto* array = value.if_array()) {
+    for (const auto& element : *array)
+      if (has_double(element)) return true;
+  }
+  return false;
+}
+
+/// Boost writes 18.5 as 1.85E1: right, but nothing to show to people and models.
+std::string number_text(double number) {
+  std::string text = fmt::format("{}", number);
+  if (text.find_first_of(".en") == std::string::npos) text += ".0";
+  return text;
+}
+
+void write_plain(const Json& value, std::string& out) {
+  if (value.is_double()) {
+    out += number_text(value.get_double());
+  } else if (const auto* object = value.if_object()) {
+    out += '{';
+    for (bool first = true; const auto& [key, member] : *object) {
+      if (!std::exchange(first, false)) out += ',';
+      out += boost::json::serialize(key);
+      out += ':';
+      write_plain(member, out);
+    }
+    out += '}';
+  } else if (const auto* array = value.if_array()) {
+    out += '[';
+    for (bool first = true; const auto& element : *array) {
+      if (!std::exchange(first, false)) out += ',';
+      write_plain(element, out);
+    }
+    out += ']';
+  } else {
+    out += boost::json::serialize(value);
+  }
 }
 
 void write_pretty(const Json& value, std::string& out, std::size_t indent) {
@@ -51,7 +95,7 @@ void write_pretty(const Json& value, std::string& out, std::size_t indent) {
     }
     out += "\n" + std::string(indent, ' ') + "]";
   } else {
-    out += boost::json::serialize(value);
+    write_plain(value, out);
   }
 }
 
@@ -77,7 +121,7 @@ void write_canonical(const Json& value, std::string& out) {
     }
     out += ']';
   } else {
-    out += boost::json::serialize(value);
+    write_plain(value, out);
   }
 }
 
@@ -129,8 +173,18 @@ Result<Json> parse_json(std::string_view text, JsonLimits limits) {
   }
 }
 
-std::string to_text(const Json& value) { return boost::json::serialize(value); }
-std::string to_text(const JsonObject& value) { return boost::json::serialize(value); }
+std::string to_text(const Json& value) {
+  if (!has_double(value)) return boost::json::serialize(value);
+  std::string out;
+  write_plain(value, out);
+  return out;
+}
+
+std::string to_text(const JsonObject& value) {
+  for (const auto& member : value)
+    if (has_double(member.value())) return to_text(Json(value));
+  return boost::json::serialize(value);
+}
 
 std::string to_pretty_text(const Json& value) {
   std::string out;
