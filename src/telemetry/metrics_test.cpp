@@ -57,8 +57,10 @@ class Exposition {
   static std::string unescape(const std::string& text) {
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
-      if (text[i] != '\\') out += text[i];
-      else if (++i < text.size()) out += text[i] == 'n' ? '\n' : text[i];
+      if (text[i] != '\\')
+        out += text[i];
+      else if (++i < text.size())
+        out += text[i] == 'n' ? '\n' : text[i];
     }
     return out;
   }
@@ -84,8 +86,10 @@ class Exposition {
     if (text[at] == '{' && !labels(text, at, out)) return fail(text);
     if (at >= text.size() || text[at] != ' ') return fail(text);
     const std::string number = text.substr(at + 1);
-    if (number == "+Inf") out.value = std::numeric_limits<double>::infinity();
-    else if (number == "NaN") out.value = std::nan("");
+    if (number == "+Inf")
+      out.value = std::numeric_limits<double>::infinity();
+    else if (number == "NaN")
+      out.value = std::nan("");
     else if (const auto [end, bad] = std::from_chars(number.data(), number.data() + number.size(), out.value);
              bad != std::errc{} || end != number.data() + number.size())
       return fail(text);

@@ -17,7 +17,8 @@ constexpr std::size_t kReasonBytesMax = 300;
 std::optional<Millis> read_retry_after(std::string_view text, TimePoint now) {
   std::int64_t seconds = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error == std::errc{} && end == text.data() + text.size() && seconds >= 0) return Millis{std::min<std::int64_t>(seconds, 86'400) * 1000};
+  if (error == std::errc{} && end == text.data() + text.size() && seconds >= 0)
+    return Millis{std::min<std::int64_t>(seconds, 86'400) * 1000};
   std::tm date{};
   const std::string value(text);
   const char* rest = strptime(value.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
@@ -77,8 +78,10 @@ Task<> TraceExporter::pump() {
     const auto count = static_cast<std::ptrdiff_t>(std::min(queue_.size(), options_.batch_max));
     std::vector<Span> batch(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.begin() + count));
     queue_.erase(queue_.begin(), queue_.begin() + count);
-    if (abort_.cancelled()) counts_.dropped += batch.size();
-    else co_await deliver(std::move(batch));
+    if (abort_.cancelled())
+      counts_.dropped += batch.size();
+    else
+      co_await deliver(std::move(batch));
   }
   is_pumping_ = false;
 }

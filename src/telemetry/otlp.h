@@ -20,17 +20,17 @@ struct RunDescription;
 namespace mayfly::telemetry {
 
 struct OtlpOptions {
-  std::string endpoint;                 ///< "http://127.0.0.1:4318": "/v1/traces" is appended; empty: nothing is exported
-  std::string traces_endpoint;          ///< used as it is, instead of `endpoint`
-  net::Headers headers;                 ///< may hold credentials: never logged
+  std::string endpoint;         ///< "http://127.0.0.1:4318": "/v1/traces" is appended; empty: nothing is exported
+  std::string traces_endpoint;  ///< used as it is, instead of `endpoint`
+  net::Headers headers;         ///< may hold credentials: never logged
   std::string service_name = "mayfly";
   std::string service_version;
-  Attributes resource;                  ///< beside service.name and service.version
-  std::size_t queue_max = 20'000;       ///< spans waiting; more are dropped and counted
-  std::size_t batch_max = 512;          ///< spans of one request
-  Millis delay{5'000};                  ///< the longest that a span waits for others
-  Millis timeout{10'000};               ///< of one request
-  int attempts_max = 6;                 ///< of one batch
+  Attributes resource;             ///< beside service.name and service.version
+  std::size_t queue_max = 20'000;  ///< spans waiting; more are dropped and counted
+  std::size_t batch_max = 512;     ///< spans of one request
+  Millis delay{5'000};             ///< the longest that a span waits for others
+  Millis timeout{10'000};          ///< of one request
+  int attempts_max = 6;            ///< of one batch
   Millis backoff_first{1'000};
   Millis backoff_max{30'000};
   Millis retry_after_max{60'000};
@@ -48,11 +48,11 @@ Result<OtlpOptions> otlp_options_from(const std::function<std::optional<std::str
 Result<std::vector<std::pair<std::string, std::string>>> parse_key_values(std::string_view text, std::string_view variable);
 
 struct ExporterCounters {
-  std::uint64_t exported = 0;           ///< spans that the receiver took
-  std::uint64_t dropped = 0;            ///< spans given up: queue full, attempts used up, refused, stopped
-  std::uint64_t rejected = 0;           ///< of those in accepted batches, what the receiver says it refused (partial success)
+  std::uint64_t exported = 0;  ///< spans that the receiver took
+  std::uint64_t dropped = 0;   ///< spans given up: queue full, attempts used up, refused, stopped
+  std::uint64_t rejected = 0;  ///< of those in accepted batches, what the receiver says it refused (partial success)
   std::uint64_t requests = 0;
-  std::uint64_t failures = 0;           ///< requests without a 2xx answer
+  std::uint64_t failures = 0;  ///< requests without a 2xx answer
   std::size_t queued = 0;
 };
 
@@ -77,7 +77,7 @@ class TraceExporter {
   struct Reply {
     Verdict verdict = Verdict::Retry;
     std::optional<Millis> retry_after;
-    std::string reason;                 ///< without addresses or headers
+    std::string reason;  ///< without addresses or headers
   };
 
   Task<> pump();
@@ -96,11 +96,11 @@ class TraceExporter {
   std::deque<Span> queue_;
   ExporterCounters counts_;
   TaskGroup tasks_;
-  CancelSource wake_;                   ///< ends the wait for a fuller batch
-  CancelSource abort_;                  ///< ends everything
+  CancelSource wake_;   ///< ends the wait for a fuller batch
+  CancelSource abort_;  ///< ends everything
   bool is_pumping_ = false;
   bool is_stopping_ = false;
-  bool is_failing_ = false;             ///< the last batch was lost: do not log every one
+  bool is_failing_ = false;  ///< the last batch was lost: do not log every one
 };
 
 }  // namespace mayfly::telemetry

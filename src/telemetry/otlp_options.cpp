@@ -43,7 +43,8 @@ Result<std::vector<std::pair<std::string, std::string>>> parse_key_values(std::s
     const std::string_view value = trim(entry.substr(equals + 1));
     auto decoded = net::percent_decode(value, false);
     if (!decoded) return invalid(variable, "holds a value with a malformed percent-encoding");
-    if (decoded->find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos) return invalid(variable, "holds a value with a line break");
+    if (decoded->find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos)
+      return invalid(variable, "holds a value with a line break");
     out.emplace_back(key, std::move(*decoded));
     if (out.size() > 100) return invalid(variable, "holds more than 100 entries");
   }
@@ -61,7 +62,8 @@ Result<OtlpOptions> otlp_options_from(const std::function<std::optional<std::str
   if (auto checked = check_url(kTraces, out.traces_endpoint); !checked) return fail(checked.error());
   for (const std::string_view name : {"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"})
     if (read(name) == "grpc" && out.enabled())
-      return invalid(name, "asks for grpc, which Mayfly does not speak; set it to http/json and the endpoint to the receiver's HTTP port (4318)");
+      return invalid(name,
+                     "asks for grpc, which Mayfly does not speak; set it to http/json and the endpoint to the receiver's HTTP port (4318)");
   for (const std::string_view name : {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"}) {
     auto fields = parse_key_values(read(name), name);
     if (!fields) return fail(fields.error());
@@ -78,9 +80,12 @@ Result<OtlpOptions> otlp_options_from(const std::function<std::optional<std::str
   auto resource = parse_key_values(read("OTEL_RESOURCE_ATTRIBUTES"), "OTEL_RESOURCE_ATTRIBUTES");
   if (!resource) return fail(resource.error());
   for (auto& [key, value] : *resource) {
-    if (key == "service.name") out.service_name = value;
-    else if (key == "service.version") out.service_version = value;
-    else out.resource.emplace_back(key, std::move(value));
+    if (key == "service.name")
+      out.service_name = value;
+    else if (key == "service.version")
+      out.service_version = value;
+    else
+      out.resource.emplace_back(key, std::move(value));
   }
   if (const std::string name = read("OTEL_SERVICE_NAME"); !name.empty()) out.service_name = name;
   return out;

@@ -12,7 +12,7 @@ namespace mayfly::telemetry {
 namespace {
 
 struct Receiver {
-  std::deque<net::Response> answers;   ///< then 200
+  std::deque<net::Response> answers;  ///< then 200
   std::vector<net::Request> requests;
 };
 
@@ -117,7 +117,8 @@ TEST_F(Otlp, SendsTheJsonEncoding) {
   Span& span = batch[0];
   span.parent_id = std::string(16, 'c');
   span.kind = SpanKind::Client;
-  span.attributes = {{"text", std::string("a")}, {"count", std::int64_t{7}}, {"ratio", 0.5}, {"flag", true}, {"list", std::vector<std::string>{"x", "y"}}};
+  span.attributes = {
+      {"text", std::string("a")}, {"count", std::int64_t{7}}, {"ratio", 0.5}, {"flag", true}, {"list", std::vector<std::string>{"x", "y"}}};
   span.status = SpanStatus::Error;
   span.status_message = "it broke";
   span.events = {{"retry", from_unix_ms(1'795'000'000'100), {{"attempt", std::int64_t{2}}}}};
@@ -296,12 +297,13 @@ TEST(OtlpOptions, NamesTheVariableThatIsWrong) {
     EXPECT_FALSE(options) << name;
     return options ? "" : options.error().message;
   };
-  for (const auto& [name, value] : std::initializer_list<std::pair<std::string, std::string>>{{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "localhost:4317"},
-                                                                                               {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"},
-                                                                                               {"OTEL_EXPORTER_OTLP_TIMEOUT", "soon"},
-                                                                                               {"OTEL_RESOURCE_ATTRIBUTES", "novalue"},
-                                                                                               {"OTEL_EXPORTER_OTLP_HEADERS", "a=%zz"},
-                                                                                               {"OTEL_EXPORTER_OTLP_HEADERS", "a=x%0d%0ay"}})
+  for (const auto& [name, value] :
+       std::initializer_list<std::pair<std::string, std::string>>{{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "localhost:4317"},
+                                                                  {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"},
+                                                                  {"OTEL_EXPORTER_OTLP_TIMEOUT", "soon"},
+                                                                  {"OTEL_RESOURCE_ATTRIBUTES", "novalue"},
+                                                                  {"OTEL_EXPORTER_OTLP_HEADERS", "a=%zz"},
+                                                                  {"OTEL_EXPORTER_OTLP_HEADERS", "a=x%0d%0ay"}})
     EXPECT_NE(message(name, value).find(name), std::string::npos);
   EXPECT_EQ(message("OTEL_EXPORTER_OTLP_HEADERS", "key=secret%zz").find("secret"), std::string::npos);
 }

@@ -72,7 +72,8 @@ void describe_model_call(Span& span, const Operation& operation, const Execution
   out.emplace_back("gen_ai.request.stream", true);
   if (const std::string reason = get_string(meta, "stop_reason"); !reason.empty())
     out.emplace_back("gen_ai.response.finish_reasons", std::vector<std::string>{finish_reason(reason)});
-  if (const double first = get_double(meta, "first_token_ms"); first > 0) out.emplace_back("gen_ai.response.time_to_first_chunk", first / 1000);
+  if (const double first = get_double(meta, "first_token_ms"); first > 0)
+    out.emplace_back("gen_ai.response.time_to_first_chunk", first / 1000);
   if (reported) {
     // The convention's input tokens include cached ones, ours do not.
     const std::int64_t cache_read = get_int(usage, "cache_read"), cache_write = get_int(usage, "cache_write");
@@ -100,9 +101,12 @@ Span make_operation_span(const Operation& operation, const Execution& run, const
   Span span{.trace_id = trace, .span_id = span_id_of(run.id, operation.id), .parent_id = parent};
   span.start = operation.started;
   span.end = operation.ended;
-  if (is_model_call(operation)) describe_model_call(span, operation, run);
-  else if (is_tool_call(operation)) describe_tool_call(span, operation, run);
-  else span.name = operation.kind == operation.name || operation.name.empty() ? operation.kind : operation.kind + " " + operation.name;
+  if (is_model_call(operation))
+    describe_model_call(span, operation, run);
+  else if (is_tool_call(operation))
+    describe_tool_call(span, operation, run);
+  else
+    span.name = operation.kind == operation.name || operation.name.empty() ? operation.kind : operation.kind + " " + operation.name;
   if (span.name.empty()) span.name = std::string(to_string(operation.type));
   span.attributes.emplace_back("mayfly.operation.id", operation.id);
   put(span.attributes, "mayfly.operation.kind", operation.kind);
@@ -135,7 +139,8 @@ Span make_run_span(const engine::RunDescription& description, const std::string&
   put(out, "gen_ai.request.model", bare_model(get_string(meta, "model"), provider));
   out.emplace_back("gen_ai.usage.input_tokens", get_int(summary, "input_tokens"));
   out.emplace_back("gen_ai.usage.output_tokens", get_int(summary, "output_tokens"));
-  if (const std::int64_t cost = get_int(summary, "nano_usd"); cost > 0) out.emplace_back("mayfly.cost.usd", static_cast<double>(cost) / 1e9);
+  if (const std::int64_t cost = get_int(summary, "nano_usd"); cost > 0)
+    out.emplace_back("mayfly.cost.usd", static_cast<double>(cost) / 1e9);
   out.emplace_back("mayfly.run.id", run.id);
   out.emplace_back("mayfly.run.status", std::string(to_string(run.status)));
   put_count(out, "mayfly.run.steps", get_int(summary, "steps"));
@@ -165,15 +170,19 @@ std::vector<Span> make_run_spans(const engine::RunDescription& description) {
   if (context && !context->sampled()) return {};
   const std::string trace = context ? context->trace_id : sha256_hex(run.id).substr(0, 32);
   std::string parent;
-  if (run.parent) parent = span_id_of(run.parent->run, run.parent->operation);
-  else if (context && !is_made_here(*context)) parent = context->span_id;
+  if (run.parent)
+    parent = span_id_of(run.parent->run, run.parent->operation);
+  else if (context && !is_made_here(*context))
+    parent = context->span_id;
   std::vector<Span> out{make_run_span(description, trace, std::move(parent))};
   const std::string run_span = out.front().span_id;
   std::int64_t left_out = 0;
   for (const Operation& operation : description.operations) {
     if (operation.type == engine::OperationType::Execution) continue;
-    if (out.size() >= kRunSpansMax) ++left_out;
-    else out.push_back(make_operation_span(operation, run, trace, run_span));
+    if (out.size() >= kRunSpansMax)
+      ++left_out;
+    else
+      out.push_back(make_operation_span(operation, run, trace, run_span));
   }
   if (left_out > 0) out.front().attributes.emplace_back("mayfly.operations_left_out", left_out);
   return out;
@@ -200,8 +209,10 @@ Task<> RunObserver::work() {
     std::string run = std::move(ended_.front());
     ended_.pop_front();
     const auto description = co_await engine_->describe(run);
-    if (description) exporter_.export_run(*description);
-    else log::debug("a run could not be read for its trace", {{"run", run}, {"code", description.error().code}});
+    if (description)
+      exporter_.export_run(*description);
+    else
+      log::debug("a run could not be read for its trace", {{"run", run}, {"code", description.error().code}});
   }
   is_working_ = false;
 }

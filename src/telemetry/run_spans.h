@@ -32,8 +32,8 @@ std::string traceparent_of(std::string_view traceparent, std::string_view run, s
 /// The trace id of a run without traceparent is a hash of the run.
 std::vector<Span> make_run_spans(const engine::RunDescription& description);
 
-/// Exports every run when it ends. `run_ended` may be called from anywhere on the loop: it only notes the run, the description is read later,
-/// and what piles up beyond `queue_max` is dropped and counted.
+/// Exports every run when it ends. `run_ended` may be called from anywhere on the loop: it only notes the run, the description is read
+/// later, and what piles up beyond `queue_max` is dropped and counted.
 class RunObserver {
  public:
   RunObserver(Executor executor, TraceExporter& exporter, std::size_t queue_max = 10'000)

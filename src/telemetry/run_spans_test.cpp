@@ -44,10 +44,12 @@ engine::RunDescription run_of_a_support_agent() {
   Operation input = operation(0, "", "input", JsonObject{{"message", "my secret"}}, nullptr);
   input.type = OperationType::Execution;
   out.operations.push_back(std::move(input));
-  out.operations.push_back(operation(1, "llm", "model", JsonObject{{"step", 1}}, *parse_json(R"({"model":"anthropic/claude-x","provider":"anthropic",
+  out.operations.push_back(
+      operation(1, "llm", "model", JsonObject{{"step", 1}}, *parse_json(R"({"model":"anthropic/claude-x","provider":"anthropic",
       "usage":{"input":100,"cache_read":50,"cache_write":20,"output":40,"reasoning":8},"nano_usd":1500000,"stop_reason":"tool_calls",
       "response_id":"msg_1","first_token_ms":250})")));
-  out.operations.push_back(operation(2, "tool", "get_order", *parse_json(R"({"call":"call_7","arguments":{"id":"my secret"}})"), JsonObject{{"tool", "get_order"}}));
+  out.operations.push_back(operation(2, "tool", "get_order", *parse_json(R"({"call":"call_7","arguments":{"id":"my secret"}})"),
+                                     JsonObject{{"tool", "get_order"}}));
   return out;
 }
 

@@ -29,7 +29,9 @@ JsonArray to_list(const Attributes& attributes) {
   return out;
 }
 
-std::string to_nanos(TimePoint time) { return std::to_string(std::max<std::int64_t>(to_unix_ms(time), 0)) + (to_unix_ms(time) > 0 ? "000000" : ""); }
+std::string to_nanos(TimePoint time) {
+  return std::to_string(std::max<std::int64_t>(to_unix_ms(time), 0)) + (to_unix_ms(time) > 0 ? "000000" : "");
+}
 
 JsonObject to_json(const Span& span) {
   JsonObject out{{"traceId", span.trace_id},
@@ -42,7 +44,8 @@ JsonObject to_json(const Span& span) {
   if (!span.parent_id.empty()) out["parentSpanId"] = span.parent_id;
   JsonArray events;
   for (const SpanEvent& event : span.events)
-    events.push_back(JsonObject{{"timeUnixNano", to_nanos(event.time)}, {"name", bounded(event.name)}, {"attributes", to_list(event.attributes)}});
+    events.push_back(
+        JsonObject{{"timeUnixNano", to_nanos(event.time)}, {"name", bounded(event.name)}, {"attributes", to_list(event.attributes)}});
   if (!events.empty()) out["events"] = std::move(events);
   JsonObject status{{"code", static_cast<int>(span.status)}};
   if (span.status == SpanStatus::Error && !span.status_message.empty()) status["message"] = bounded(span.status_message);

@@ -25,13 +25,13 @@ struct SpanEvent {
 };
 
 struct Span {
-  std::string trace_id;        ///< 32 hexadecimal digits
-  std::string span_id;         ///< 16
-  std::string parent_id;       ///< 16, or empty for a root
+  std::string trace_id;   ///< 32 hexadecimal digits
+  std::string span_id;    ///< 16
+  std::string parent_id;  ///< 16, or empty for a root
   std::string name;
   SpanKind kind = SpanKind::Internal;
   TimePoint start{};
-  TimePoint end{};             ///< not before `start`
+  TimePoint end{};  ///< not before `start`
   Attributes attributes;
   SpanStatus status = SpanStatus::Unset;
   std::string status_message;  ///< only with Error

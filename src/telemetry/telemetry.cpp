@@ -83,13 +83,9 @@ void Histogram::observe(double value) {
   sum_ += value;
 }
 
-std::vector<double> latency_buckets() {
-  return {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
-}
+std::vector<double> latency_buckets() { return {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}; }
 
-std::vector<double> size_buckets() {
-  return {256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864};
-}
+std::vector<double> size_buckets() { return {256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}; }
 
 Metrics::Metrics() = default;
 Metrics::~Metrics() = default;
@@ -142,7 +138,8 @@ std::string Metrics::to_text() {
   for (const auto& update : updates_) update();
   std::string out;
   const auto line = [&](std::string_view name, std::string_view suffix, std::string_view labels, std::string_view value) {
-    fmt::format_to(std::back_inserter(out), "{}{}{}{}{} {}\n", name, suffix, labels.empty() ? "" : "{", labels, labels.empty() ? "" : "}", value);
+    fmt::format_to(std::back_inserter(out), "{}{}{}{}{} {}\n", name, suffix, labels.empty() ? "" : "{", labels, labels.empty() ? "" : "}",
+                   value);
   };
   for (const auto& [name, family] : families_) {
     constexpr std::string_view kKinds[] = {"counter", "gauge", "histogram"};

@@ -12,7 +12,9 @@ constexpr std::size_t kVersion00Bytes = 55;
 constexpr std::size_t kStateEntriesMax = 32;
 constexpr std::size_t kStateBytesMax = 32 * 520;
 
-std::unexpected<Error> invalid(std::string_view what) { return fail("trace.invalid", std::string(what) + " (W3C Trace Context); the header is ignored"); }
+std::unexpected<Error> invalid(std::string_view what) {
+  return fail("trace.invalid", std::string(what) + " (W3C Trace Context); the header is ignored");
+}
 
 bool is_hex(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });

@@ -13,8 +13,8 @@
 namespace mayfly::telemetry {
 
 struct TraceContext {
-  std::string trace_id;     ///< 32 lower-case hexadecimal digits, not all zero
-  std::string span_id;      ///< 16, not all zero: the caller's span, the parent of ours
+  std::string trace_id;  ///< 32 lower-case hexadecimal digits, not all zero
+  std::string span_id;   ///< 16, not all zero: the caller's span, the parent of ours
   std::uint8_t flags = 0;
 
   bool sampled() const { return (flags & 1) != 0; }

@@ -22,10 +22,11 @@ TEST(TraceParent, ReadsAndWrites) {
 
 TEST(TraceParent, RefusesWhatTheSpecificationForbids) {
   const std::string rest = "-" + kSpan + "-01", zero_trace(32, '0'), zero_span(16, '0');
-  for (const std::string& text : std::initializer_list<std::string>{
-           "", "00", "00-" + kTrace + rest + "-extra", "00-" + kTrace + rest + "0", "ff-" + kTrace + rest, "0-" + kTrace + rest,
-           "00-" + zero_trace + rest, "00-" + kTrace + "-" + zero_span + "-01", "00-4BF92F3577B34DA6A3CE929D0E0E4736" + rest,
-           "00-" + kTrace.substr(1) + "g" + rest, "00_" + kTrace + rest, "00-" + kTrace + "-" + kSpan + "-0x", "01-" + kTrace + rest + ".x"})
+  for (const std::string& text :
+       std::initializer_list<std::string>{"", "00", "00-" + kTrace + rest + "-extra", "00-" + kTrace + rest + "0", "ff-" + kTrace + rest,
+                                          "0-" + kTrace + rest, "00-" + zero_trace + rest, "00-" + kTrace + "-" + zero_span + "-01",
+                                          "00-4BF92F3577B34DA6A3CE929D0E0E4736" + rest, "00-" + kTrace.substr(1) + "g" + rest,
+                                          "00_" + kTrace + rest, "00-" + kTrace + "-" + kSpan + "-0x", "01-" + kTrace + rest + ".x"})
     EXPECT_FALSE(parse_traceparent(text)) << text;
   EXPECT_EQ(parse_traceparent("nonsense").error().code, "trace.invalid");
 }
@@ -50,8 +51,8 @@ TEST(TraceState, ReadsAndWrites) {
 TEST(TraceState, RefusesWhatTheSpecificationForbids) {
   const std::string long_key(257, 'k'), long_value(257, 'v');
   for (const std::string& text : std::initializer_list<std::string>{
-           "foo", "foo=", "=1", "Foo=1", "1foo=1", "foo =1", "foo@=1", "@foo=1", "foo@bar@baz=1", "foo@1a=1", "foo@abcdefghijklmno=1", "foo=1,foo=2",
-           "foo=a=b", "foo=\x7f", "foo=caf\xc3\xa9", long_key + "=1", "foo=" + long_value, std::string(242, 't') + "@s=1"})
+           "foo", "foo=", "=1", "Foo=1", "1foo=1", "foo =1", "foo@=1", "@foo=1", "foo@bar@baz=1", "foo@1a=1", "foo@abcdefghijklmno=1",
+           "foo=1,foo=2", "foo=a=b", "foo=\x7f", "foo=caf\xc3\xa9", long_key + "=1", "foo=" + long_value, std::string(242, 't') + "@s=1"})
     EXPECT_FALSE(parse_tracestate(text)) << text;
 }
 
