@@ -145,6 +145,7 @@ class Engine {
   virtual Task<Result<RunDescription>> describe(std::string run) = 0;
   /// The ended operations with ids above `after`, inputs and results put back from the blob store.
   virtual Task<Result<std::vector<Operation>>> operations(std::string run, std::int64_t after) = 0;
+  /// Newest first. Looks at the newest 2,000 runs of each partition: older ones come with `before`.
   virtual Task<Result<std::vector<Execution>>> list(ListFilter filter) = 0;
   virtual Task<Result<std::vector<Session>>> sessions(std::string program, std::size_t limit) = 0;
   /// A session's runs, oldest first.

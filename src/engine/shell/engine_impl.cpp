@@ -10,6 +10,7 @@ namespace mayfly::engine {
 namespace {
 
 constexpr std::size_t kPage = 500;
+constexpr std::size_t kListReadMax = 2'000;  ///< rows of one partition: a rare filter must not hold the loop
 constexpr std::size_t kOperationsPage = 1000;
 constexpr std::string_view kPartitionsKey = "meta/partitions";
 constexpr std::size_t kSessionKeyBytesMax = 200;
@@ -320,11 +321,12 @@ Task<Result<std::vector<Execution>>> EngineImpl::list(ListFilter filter) {
       if (const auto own = keys::partition_of_run(bound); own && *own != p) bound = bound.substr(0, 14) + (p < *own ? "~" : "");
       range.end = std::min(range.end, prefix + bound);
     }
-    std::size_t found = 0;
-    for (bool more = true; more && found < limit;) {
+    std::size_t found = 0, read = 0;
+    for (bool more = true; more && found < limit && read < kListReadMax;) {
       const std::size_t page = std::min<std::size_t>(limit * 2, kPage);
       auto rows = co_await deps_.store->scan(range, page, Direction::Backward);
       if (!rows) co_return std::unexpected(rows.error());
+      read += rows->size();
       for (const Record& row : *rows) {
         const auto value = parse_json(row.value);
         if (!value) continue;
