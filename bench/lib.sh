@@ -33,7 +33,8 @@ quiet() {
 rss_kb() { awk '/^VmRSS/ {print $2}' "/proc/$1/status"; }
 # User and system time in 1/100 s.
 cpu_ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{print $12 + $13}'; }
-written_bytes() { awk '/^write_bytes/ {print $2}' "/proc/$1/io"; }
+# What it handed to write(2) and its like; sockets do not count. (write_bytes counts whole page-cache folios.)
+written_bytes() { awk '/^wchar/ {print $2}' "/proc/$1/io"; }
 # Median of 4 KiB write + fdatasync, in microseconds: what one durable step costs at least on this disk.
 fsync_us() { python3 "$BENCH/fsync.py" "$WORK/fsync.tmp"; }
 

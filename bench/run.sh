@@ -21,7 +21,7 @@ bench_steps() {
       quiet
       cpu="$(cpu_ticks "$PID_mayfly")"; disk="$(written_bytes "$PID_mayfly")"
       load "$URL/v1/agents/bench/runs" "$c" "$DUR"
-      emit steps runs_per_s "$rps" run/s "$c" "\"steps_per_s\":$(awk -v r="$rps" -v s=$STEPS 'BEGIN {printf "%.0f", r * s}'),\"p50_ms\":$p50,\"p99_ms\":$p99,\"errors\":$errors,\"cpu_us_per_run\":$(divide $((($(cpu_ticks "$PID_mayfly") - cpu) * 10000)) "$requests" 0),\"disk_bytes_per_run\":$(divide $(($(written_bytes "$PID_mayfly") - disk)) "$requests" 0)"
+      emit steps runs_per_s "$rps" run/s "$c" "\"steps_per_s\":$(awk -v r="$rps" -v s=$STEPS 'BEGIN {printf "%.0f", r * s}'),\"p50_ms\":$p50,\"p99_ms\":$p99,\"errors\":$errors,\"cpu_us_per_run\":$(divide $((($(cpu_ticks "$PID_mayfly") - cpu) * 10000)) "$requests" 0),\"written_bytes_per_run\":$(divide $(($(written_bytes "$PID_mayfly") - disk)) "$requests" 0)"
     done
     emit steps rss_loaded "$(rss_kb "$PID_mayfly")" KB "$c"
     stop_server

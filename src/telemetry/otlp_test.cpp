@@ -137,8 +137,10 @@ TEST_F(Otlp, SendsTheJsonEncoding) {
     "scopeSpans":[{"scope":{"name":"mayfly","version":"1.2.3"},"spans":[{
       "traceId":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","spanId":"bbbbbbbbbbbbbbbb","parentSpanId":"cccccccccccccccc","name":"span 0","kind":3,
       "startTimeUnixNano":"1795000000000000000","endTimeUnixNano":"1795000000250000000",
-      "attributes":[{"key":"text","value":{"stringValue":"a"}},{"key":"count","value":{"intValue":"7"}},{"key":"ratio","value":{"doubleValue":0.5}},
-        {"key":"flag","value":{"boolValue":true}},{"key":"list","value":{"arrayValue":{"values":[{"stringValue":"x"},{"stringValue":"y"}]}}}],
+      "attributes":[{"key":"text","value":{"stringValue":"a"}},
+        {"key":"count","value":{"intValue":"7"}},{"key":"ratio","value":{"doubleValue":0.5}},
+        {"key":"flag","value":{"boolValue":true}},
+        {"key":"list","value":{"arrayValue":{"values":[{"stringValue":"x"},{"stringValue":"y"}]}}}],
       "events":[{"timeUnixNano":"1795000000100000000","name":"retry","attributes":[{"key":"attempt","value":{"intValue":"2"}}]}],
       "status":{"code":2,"message":"it broke"}}]}]}]})");
   EXPECT_EQ(to_canonical_text(Json(sent(0))), to_canonical_text(expected));
