@@ -108,7 +108,8 @@ Task<Result<net::Response>> roll_back(AppContext& app, Call& call) {
 
 Result<void> check_deployable(const llm::LlmGateway& gateway, const agent::AgentSpec& spec) {
   for (const std::string& model : spec.models)
-    if (const auto known = gateway.check_model(model); !known) return fail("agent.invalid", "agent '" + spec.name + "': " + known.error().message);
+    if (const auto known = gateway.check_model(model); !known)
+      return fail("agent.invalid", "agent '" + spec.name + "': " + known.error().message);
   return {};
 }
 

@@ -58,7 +58,8 @@ std::string to_string(const StreamCursor& cursor) {
   char separator = ':';
   for (const StreamCursor::Text& text : cursor.texts) {
     if (text.offset == 0) continue;
-    out += separator + std::to_string(text.operation) + ":" + std::to_string(text.offset) + ":" + std::to_string(text.attempt) + ":" + text.channel;
+    out += separator + std::to_string(text.operation) + ":" + std::to_string(text.offset) + ":" + std::to_string(text.attempt) + ":" +
+           text.channel;
     separator = ';';
   }
   return out;

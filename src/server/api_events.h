@@ -14,8 +14,8 @@ Task<> stream_run(AppContext& app, Call& call, std::string run, std::string curs
 /// Waits until the run has ended; nothing when `wait` is over, the client has gone or the server stops before that.
 Task<Result<std::optional<engine::Execution>>> wait_for_end(AppContext& app, std::string run, Millis wait, CancelToken disconnected);
 
-/// The position of a reader in a run's stream: `N`, or `N:OPERATION:OFFSET:ATTEMPT:CHANNEL` with further `;OPERATION:OFFSET:ATTEMPT:CHANNEL`
-/// for other texts under way.
+/// The position of a reader in a run's stream: `N`, or `N:OPERATION:OFFSET:ATTEMPT:CHANNEL` with further
+/// `;OPERATION:OFFSET:ATTEMPT:CHANNEL` for other texts under way.
 struct StreamCursor {
   struct Text {
     std::int64_t operation = 0;

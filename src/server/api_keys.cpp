@@ -12,7 +12,9 @@ Result<Scopes> read_scopes(const JsonObject& body) {
   Scopes out;
   for (const Json& name : *names) {
     const auto scope = name.is_string() ? scope_from_string(std::string_view(name.get_string())) : std::nullopt;
-    if (!scope) return fail("request.invalid", "unknown scope " + to_text(name).substr(0, 80) + "; known are read, invoke, answer, deploy, gateway, admin");
+    if (!scope)
+      return fail("request.invalid",
+                  "unknown scope " + to_text(name).substr(0, 80) + "; known are read, invoke, answer, deploy, gateway, admin");
     out.add(*scope);
   }
   return out;

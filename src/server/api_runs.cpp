@@ -42,7 +42,8 @@ Result<agent::Invocation> read_invocation(const Call& call) {
 }
 
 /// {run, started_as, links, status, …}: what is known of a run that was just started.
-Task<Result<net::Response>> started_response(AppContext* app, engine::Started started, std::optional<Millis> wait, CancelToken disconnected) {
+Task<Result<net::Response>> started_response(AppContext* app, engine::Started started, std::optional<Millis> wait,
+                                             CancelToken disconnected) {
   JsonObject out = started_view(started);
   std::optional<engine::Execution> ended;
   if (wait) {
@@ -221,9 +222,10 @@ Task<Result<net::Response>> replay_run(AppContext& app, Call& call) {
   auto report = co_await app.service->replay(call.parameter("run"), std::move(spec));
   if (!report) co_return fail(report.error());
   JsonObject out{{"run", call.parameter("run")}, {"model_calls", report->model_calls}, {"identical", !report->first_difference}};
-  out["first_difference"] = report->first_difference
-                                ? Json(JsonObject{{"operation", report->first_difference->operation}, {"what", report->first_difference->what}})
-                                : Json(nullptr);
+  out["first_difference"] =
+      report->first_difference
+          ? Json(JsonObject{{"operation", report->first_difference->operation}, {"what", report->first_difference->what}})
+          : Json(nullptr);
   co_return json_response(200, std::move(out));
 }
 
@@ -253,7 +255,8 @@ Task<Result<net::Response>> get_session(AppContext& app, Call& call) {
   const std::string &agent = call.parameter("agent"), &key = call.parameter("key");
   auto ids = co_await app.engine->session_runs(agent + "/" + key, *limit);
   if (!ids) co_return fail(ids.error());
-  if (ids->empty()) co_return fail("session.not_found", "agent '" + agent + "' has no session '" + key + "'; list them with GET /v1/sessions");
+  if (ids->empty())
+    co_return fail("session.not_found", "agent '" + agent + "' has no session '" + key + "'; list them with GET /v1/sessions");
   JsonArray runs;
   for (const std::string& id : *ids) {
     auto run = co_await app.engine->get(id);

@@ -147,7 +147,8 @@ TEST_F(ServerTest, DeploysNewVersionsAndRollsBack) {
 TEST_F(ServerTest, DeployedProvidersWorkAtOnceAndAfterARestart) {
   config_.project.clear();
   start();
-  const std::string body = R"({"directory": ")" + project_ + R"(", "providers": [{"name": "fresh", "kind": "scripted", "script": "quick.yaml"}]})";
+  const std::string body =
+      R"({"directory": ")" + project_ + R"(", "providers": [{"name": "fresh", "kind": "scripted", "script": "quick.yaml"}]})";
   ASSERT_EQ(post("/v1/deploy", body).status, 200);
   EXPECT_TRUE(app_->context().gateway->check_model("fresh/x"));
   stop();
@@ -156,7 +157,8 @@ TEST_F(ServerTest, DeployedProvidersWorkAtOnceAndAfterARestart) {
   const HttpAnswer key = post("/v1/deploy", R"({"providers": [{"name": "bad", "kind": "openai", "api_key": "sk-secret"}]})");
   EXPECT_EQ(key.status, 422);
   EXPECT_EQ(key.body.find("sk-secret"), std::string::npos) << "an error must not repeat a key";
-  EXPECT_EQ(post("/v1/deploy", R"({"providers": [{"name": "bad", "kind": "scripted", "script": "/nowhere.yaml"}]})").code(), "provider.invalid");
+  EXPECT_EQ(post("/v1/deploy", R"({"providers": [{"name": "bad", "kind": "scripted", "script": "/nowhere.yaml"}]})").code(),
+            "provider.invalid");
 }
 
 TEST_F(ServerTest, ForksAndReplays) {

@@ -49,7 +49,13 @@ Result<void> write_private_file(const std::string& path, std::string_view text) 
 
 struct App::Parts {
   Parts(Executor executor_, ServerConfig config_)
-      : executor(executor_), config(std::move(config_)), clock(executor), random(make_system_random()), tasks(executor), context{.executor = executor}, router(context) {}
+      : executor(executor_),
+        config(std::move(config_)),
+        clock(executor),
+        random(make_system_random()),
+        tasks(executor),
+        context{.executor = executor},
+        router(context) {}
 
   Task<Result<void>> open_storage();
   Task<Result<void>> open_models();
@@ -223,7 +229,8 @@ Task<Result<void>> App::start() {
     co_return done;
   }
   if (!parts.config.is_loopback())
-    log::warn("the API is reachable from other machines without TLS; put a reverse proxy with TLS in front", {{"address", parts.config.address}});
+    log::warn("the API is reachable from other machines without TLS; put a reverse proxy with TLS in front",
+              {{"address", parts.config.address}});
   log::info("listening", {{"url", url()}, {"data", parts.config.data_dir}, {"agents", parts.registry->list().size()}});
   co_return Result<void>{};
 }

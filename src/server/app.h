@@ -20,7 +20,8 @@ class App {
   /// After stop() has returned (or start() failed); before the loop goes away.
   ~App();
 
-  /// Opens the data directory, loads what is deployed, deploys `config.project`, resumes runs, then listens. After a failure everything is closed.
+  /// Opens the data directory, loads what is deployed, deploys `config.project`, resumes runs, then listens. After a failure everything
+  /// is closed.
   /// Errors: `store.locked` and others of the store, `net.address_in_use`, `net.bind`, `project.invalid` (all problems, one a line),
   /// `prices.invalid`, `telemetry.invalid`.
   Task<Result<void>> start();

@@ -77,7 +77,8 @@ Task<Result<void>> KeyRing::load() {
   keys_.clear();
   for (const Record& row : *rows) {
     const auto value = parse_json(row.value);
-    if (!value || !value->is_object()) co_return fail("store.damaged", "an API key's record cannot be read; restore the data directory from a backup");
+    if (!value || !value->is_object())
+      co_return fail("store.damaged", "an API key's record cannot be read; restore the data directory from a backup");
     const JsonObject& in = value->get_object();
     Entry entry;
     entry.key.id = get_string(in, "id");
@@ -154,8 +155,12 @@ Task<Result<void>> KeyRing::revoke(std::string id) {
 Result<Principal> KeyRing::authenticate(const net::Headers& headers) const {
   const std::string_view text = presented_key(headers);
   if (text.empty())
-    return fail("auth.missing", "this needs an API key; send it as \"Authorization: Bearer mf_…\" (the first start wrote one to admin.key in the data directory)");
-  const Error invalid{"auth.invalid", "the API key is not known to this server; it may have been revoked or belong to another one", Retry::Never};
+    return fail(
+        "auth.missing",
+        "this needs an API key; send it as \"Authorization: Bearer mf_…\" (the first start wrote one to admin.key in the data "
+        "directory)");
+  const Error invalid{"auth.invalid", "the API key is not known to this server; it may have been revoked or belong to another one",
+                      Retry::Never};
   if (text.size() > kKeyTextBytesMax || !text.starts_with("mf_") || text.size() < 13 || text[11] != '_') return fail(invalid);
   const auto found = keys_.find(text.substr(3, 8));
   // The hash is computed also for an unknown id, so that the time tells nothing.

@@ -23,7 +23,8 @@ TEST_F(ServerTest, WithoutAValidKeyNothingIsShown) {
   EXPECT_EQ(call("GET", "/v1/runs", {}, {{"Authorization", "Basic abc"}}).code(), "auth.missing");
   const std::string other_secret = admin_key_.substr(0, 12) + std::string(43, 'A');
   const std::string other_id = "mf_00000000" + admin_key_.substr(11);
-  for (const std::string& key : {other_secret, other_id, std::string("mf_"), std::string(300, 'x'), admin_key_ + "A", admin_key_.substr(0, 54)}) {
+  for (const std::string& key :
+       {other_secret, other_id, std::string("mf_"), std::string(300, 'x'), admin_key_ + "A", admin_key_.substr(0, 54)}) {
     const HttpAnswer answer = call("GET", "/v1/runs", {}, bearer(key));
     EXPECT_EQ(answer.status, 401) << key;
     EXPECT_EQ(answer.code(), "auth.invalid") << key;
@@ -41,7 +42,8 @@ TEST_F(ServerTest, EveryRouteAsksForItsScope) {
   for (const Scope scope : all) keys[scope] = make_key({scope});
   for (const RouteInfo& route : app_->router().routes()) {
     std::string path = route.path;
-    for (auto open = path.find('{'); open != std::string::npos; open = path.find('{')) path.replace(open, path.find('}') - open + 1, "none");
+    for (auto open = path.find('{'); open != std::string::npos; open = path.find('{'))
+      path.replace(open, path.find('}') - open + 1, "none");
     for (const Scope scope : all) {
       const HttpAnswer answer = call(route.method, path, {}, bearer(keys[scope]));
       const bool allowed = route.any_of.empty() || scope == Scope::Admin || route.any_of.has(scope);

@@ -27,7 +27,8 @@ void ServerMetrics::request_answered(const std::string& method, const std::strin
                                            telemetry::latency_buckets(), {{"method", method}, {"route", route}});
   telemetry::Counter*& counter = handles.by_status[status];
   if (!counter)
-    counter = &registry_.counter("mayfly_http_requests_total", "Requests answered.", {{"method", method}, {"route", route}, {"status", std::to_string(status)}});
+    counter = &registry_.counter("mayfly_http_requests_total", "Requests answered.",
+                                 {{"method", method}, {"route", route}, {"status", std::to_string(status)}});
   counter->add();
   handles.seconds->observe(std::chrono::duration<double>(took).count());
 }
@@ -50,7 +51,8 @@ void ServerMetrics::mirror_http() {
   if (!app_.server) return;
   const net::ServerCounters counts = app_.server->counters();
   registry_.counter("mayfly_http_connections_accepted_total", "Connections accepted.").set_total(number(counts.connections_accepted));
-  registry_.counter("mayfly_http_connections_refused_total", "Connections refused because there were too many.").set_total(number(counts.connections_refused));
+  registry_.counter("mayfly_http_connections_refused_total", "Connections refused because there were too many.")
+      .set_total(number(counts.connections_refused));
   registry_.gauge("mayfly_http_connections_open", "Connections open now.").set(number(counts.connections_open));
 }
 
@@ -62,9 +64,11 @@ void ServerMetrics::mirror_gateway() {
     registry_.counter("mayfly_model_failures_total", "Model calls that failed.", labels).set_total(number(counts.failures));
     registry_.counter("mayfly_model_retries_total", "Model calls that were tried again.", labels).set_total(number(counts.retries));
     registry_.counter("mayfly_model_failovers_total", "Model calls given to the next model.", labels).set_total(number(counts.failovers));
-    registry_.counter("mayfly_model_cost_usd_total", "Cost of model calls in US dollars.", labels).set_total(static_cast<double>(counts.cost) / 1e9);
+    registry_.counter("mayfly_model_cost_usd_total", "Cost of model calls in US dollars.", labels)
+        .set_total(static_cast<double>(counts.cost) / 1e9);
     const auto tokens = [&](const std::string& kind, std::int64_t count) {
-      registry_.counter("mayfly_model_tokens_total", "Tokens by kind.", {{"model", model}, {"kind", kind}}).set_total(static_cast<double>(count));
+      registry_.counter("mayfly_model_tokens_total", "Tokens by kind.", {{"model", model}, {"kind", kind}})
+          .set_total(static_cast<double>(count));
     };
     tokens("input", counts.usage.input);
     tokens("cache_read", counts.usage.cache_read);

@@ -37,7 +37,10 @@ JsonObject content_of(std::string_view result) {
 
 JsonObject responses_of(const Endpoint& endpoint) {
   JsonObject out;
-  JsonObject success{{"description", endpoint.status == 202 ? "Under way" : endpoint.status == 204 ? "Done" : endpoint.status == 201 ? "Made" : "The answer"}};
+  JsonObject success{{"description", endpoint.status == 202   ? "Under way"
+                                     : endpoint.status == 204 ? "Done"
+                                     : endpoint.status == 201 ? "Made"
+                                                              : "The answer"}};
   if (!endpoint.result.empty()) success["content"] = content_of(endpoint.result);
   if (endpoint.status == 202) {
     JsonObject finished = success;
@@ -76,14 +79,17 @@ JsonObject operation_of(const Endpoint& endpoint) {
   if (endpoint.scopes.empty()) out["security"] = JsonArray();
   if (JsonArray parameters = parameters_of(endpoint); !parameters.empty()) out["parameters"] = std::move(parameters);
   if (!endpoint.body.empty())
-    out["requestBody"] = JsonObject{{"required", endpoint.body == "Invocation" || endpoint.body == "ModelCall" || endpoint.body == "Deployment"},
-                                    {"content", content_of(endpoint.body)}};
+    out["requestBody"] =
+        JsonObject{{"required", endpoint.body == "Invocation" || endpoint.body == "ModelCall" || endpoint.body == "Deployment"},
+                   {"content", content_of(endpoint.body)}};
   out["responses"] = responses_of(endpoint);
   return out;
 }
 
 JsonArray tags() {
-  const auto tag = [](std::string_view name, std::string_view description) { return JsonObject{{"name", name}, {"description", description}}; };
+  const auto tag = [](std::string_view name, std::string_view description) {
+    return JsonObject{{"name", name}, {"description", description}};
+  };
   return {tag("agents", "What is deployed"),
           tag("runs", "What ran, runs and waits"),
           tag("questions", "What runs ask people"),
@@ -105,13 +111,14 @@ JsonObject make_document() {
     for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
     item.get_object()[method] = operation_of(endpoint);
   }
-  JsonObject info{{"title", "Mayfly"},
-                  {"version", "1"},
-                  {"summary", "A self-hosted serverless platform for AI agents"},
-                  {"description",
-                   "Runs of agents are durable: an answered request survives any crash. Errors are RFC 9457 problem details with a stable `code`. "
-                   "Keys go into `Authorization: Bearer` or `x-api-key`."},
-                  {"license", JsonObject{{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}};
+  JsonObject info{
+      {"title", "Mayfly"},
+      {"version", "1"},
+      {"summary", "A self-hosted serverless platform for AI agents"},
+      {"description",
+       "Runs of agents are durable: an answered request survives any crash. Errors are RFC 9457 problem details with a stable `code`. "
+       "Keys go into `Authorization: Bearer` or `x-api-key`."},
+      {"license", JsonObject{{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}};
   return {{"openapi", "3.1.0"},
           {"info", std::move(info)},
           {"servers", JsonArray{JsonObject{{"url", "/"}, {"description", "This server"}}}},

@@ -9,7 +9,8 @@ namespace {
 
 void collect_references(const Json& value, std::set<std::string>& out) {
   if (const auto* object = value.if_object()) {
-    if (const Json* target = get(*object, "$ref"); target && target->is_string()) out.insert(std::string(std::string_view(target->get_string())));
+    if (const Json* target = get(*object, "$ref"); target && target->is_string())
+      out.insert(std::string(std::string_view(target->get_string())));
     for (const auto& member : *object) collect_references(member.value(), out);
   } else if (const auto* array = value.if_array()) {
     for (const Json& item : *array) collect_references(item, out);

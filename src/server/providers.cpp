@@ -33,12 +33,14 @@ Result<void> check_members(const JsonObject& in, const std::string& name) {
   for (const auto& member : in) {
     const std::string_view key = member.key();
     if (std::ranges::find(kMembers, key) == kMembers.end())
-      return invalid(name, "unknown member " + to_text(Json(key)).substr(0, 80) +
-                               (key == "api_key" ? "; keys are never sent: name the environment variable that holds it as \"api_key_env\"" : ""));
+      return invalid(name,
+                     "unknown member " + to_text(Json(key)).substr(0, 80) +
+                         (key == "api_key" ? "; keys are never sent: name the environment variable that holds it as \"api_key_env\"" : ""));
     const Json& value = member.value();
     const bool is_number = key == "concurrency_max" || key.ends_with("_per_minute");
     if (value.is_null()) continue;
-    if (is_number ? !value.is_number() : !value.is_string()) return invalid(name, "\"" + std::string(key) + "\" must be a " + (is_number ? "number" : "text"));
+    if (is_number ? !value.is_number() : !value.is_string())
+      return invalid(name, "\"" + std::string(key) + "\" must be a " + (is_number ? "number" : "text"));
   }
   return {};
 }

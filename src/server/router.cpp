@@ -157,7 +157,8 @@ Result<Principal> Router::authorize(const Route& route, const net::Request& requ
   if (!principal->scopes.has(Scope::Admin) && !principal->scopes.intersects(route.options.any_of)) {
     std::string needed;
     for (const std::string_view name : route.options.any_of.names()) needed += (needed.empty() ? "" : " or ") + std::string(name);
-    return fail("auth.forbidden", "the API key '" + principal->name + "' lacks the scope " + needed + "; create a key that has it with `mayfly keys create`");
+    return fail("auth.forbidden",
+                "the API key '" + principal->name + "' lacks the scope " + needed + "; create a key that has it with `mayfly keys create`");
   }
   return principal;
 }
@@ -172,11 +173,13 @@ Task<> Router::handle(net::Request& request, net::Responder& responder) {
   }
   Match match = find(request);
   if (!match.route && match.allow.empty()) {
-    co_await wrapped.send(to_problem({"route.not_found", "there is nothing at " + request.path.substr(0, 200) + "; see /openapi.json for what there is", Retry::Never}));
+    co_await wrapped.send(to_problem(
+        {"route.not_found", "there is nothing at " + request.path.substr(0, 200) + "; see /openapi.json for what there is", Retry::Never}));
     co_return;
   }
   if (!match.route) {
-    net::Response refused = to_problem({"route.method_not_allowed", request.method.substr(0, 20) + " is not possible here; use " + match.allow, Retry::Never});
+    net::Response refused =
+        to_problem({"route.method_not_allowed", request.method.substr(0, 20) + " is not possible here; use " + match.allow, Retry::Never});
     refused.headers.add("Allow", match.allow);
     co_await wrapped.send(std::move(refused));
     co_return;
@@ -184,7 +187,8 @@ Task<> Router::handle(net::Request& request, net::Responder& responder) {
   call.parameters = std::move(match.parameters);
   const auto began = app_.clock->monotonic();
   co_await answer(match.route, &call);
-  if (app_.metrics) app_.metrics->request_answered(match.route->info.method, match.route->info.path, wrapped.status(), app_.clock->monotonic() - began);
+  if (app_.metrics)
+    app_.metrics->request_answered(match.route->info.method, match.route->info.path, wrapped.status(), app_.clock->monotonic() - began);
 }
 
 Task<> Router::answer(const Route* route, Call* call) {
@@ -203,7 +207,10 @@ Task<> Router::answer(const Route* route, Call* call) {
   }
   auto response = co_await route->handler(app_, *call);
   if (!response && status_of(response.error()) >= 500)
-    log::error("a request failed", {{"method", route->info.method}, {"route", route->info.path}, {"code", response.error().code}, {"error", response.error().message}});
+    log::error("a request failed", {{"method", route->info.method},
+                                    {"route", route->info.path},
+                                    {"code", response.error().code},
+                                    {"error", response.error().message}});
   co_await call->responder.send(response ? std::move(*response) : shape(response.error()));
 }
 

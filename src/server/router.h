@@ -44,8 +44,8 @@ struct RouteInfo {
   Scopes any_of;
 };
 
-/// Finds the handler of a request: method and path template, where {name} stands for one whole segment. Checks the Host header (on a loopback
-/// address, against DNS rebinding), the key and its scope, gives every answer a traceparent, and turns errors into answers.
+/// Finds the handler of a request: method and path template, where {name} stands for one whole segment. Checks the Host header (on a
+/// loopback address, against DNS rebinding), the key and its scope, gives every answer a traceparent, and turns errors into answers.
 class Router {
  public:
   explicit Router(AppContext& app);

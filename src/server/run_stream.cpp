@@ -32,8 +32,8 @@ Json as_started(const engine::Operation& operation) {
 
 }  // namespace
 
-Task<std::optional<engine::StreamItem>> next_item(AppContext* app, engine::Subscription* subscription, CancelToken disconnected, Millis limit,
-                                                  bool* timed_out) {
+Task<std::optional<engine::StreamItem>> next_item(AppContext* app, engine::Subscription* subscription, CancelToken disconnected,
+                                                  Millis limit, bool* timed_out) {
   CancelSource source;
   const auto gone = disconnected.on_cancel([source]() mutable { source.cancel(); });
   const auto stops = app->stopping.on_cancel([source]() mutable { source.cancel(); });
@@ -46,7 +46,8 @@ Task<std::optional<engine::StreamItem>> next_item(AppContext* app, engine::Subsc
 
 Task<> RunStream::send_all() {
   while (!disconnected_.cancelled() && !app_.stopping.cancelled()) {
-    // In this order nothing is missed: what is said and published from here on is in the subscription, what was committed before is in the journal.
+    // In this order nothing is missed: what is said and published from here on is in the subscription, what was committed before
+    // is in the journal.
     const auto subscription = app_.engine->subscribe(run_);
     std::vector<engine::Delta> said = app_.engine->said_so_far(run_);
     auto description = co_await app_.engine->describe(run_);
@@ -130,7 +131,9 @@ Task<bool> RunStream::send_live(engine::RunEvent event) {
     co_return co_await send_end(std::move(*run));
   }
   if (event.kind == Kind::OperationEnded && event.body.is_object()) operation_ended(get_int(event.body.get_object(), "id"));
-  const char* name = event.kind == Kind::RunStarted ? "run.started" : event.kind == Kind::OperationStarted ? "operation.started" : "operation.ended";
+  const char* name = event.kind == Kind::RunStarted         ? "run.started"
+                     : event.kind == Kind::OperationStarted ? "operation.started"
+                                                            : "operation.ended";
   co_return co_await send_operation({event.number, name, event.time, std::move(event.body)});
 }
 

@@ -46,8 +46,8 @@ class RunStream {
   bool run_ended_ = false;
 };
 
-/// The next item; nothing after `limit` (then `*timed_out`), when the reader has gone or the server stops, or at the end of the subscription.
-Task<std::optional<engine::StreamItem>> next_item(AppContext* app, engine::Subscription* subscription, CancelToken disconnected, Millis limit,
-                                                  bool* timed_out);
+/// The next item; nothing after `limit` (then `*timed_out`), when the reader has gone or the server stops, or at the subscription's end.
+Task<std::optional<engine::StreamItem>> next_item(AppContext* app, engine::Subscription* subscription, CancelToken disconnected,
+                                                  Millis limit, bool* timed_out);
 
 }  // namespace mayfly
