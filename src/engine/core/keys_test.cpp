@@ -74,7 +74,8 @@ TEST(Keys, WhatIsNoTimerIsNotParsed) {
 }
 
 TEST(Keys, SessionsNeverCollideOrReachIntoEachOther) {
-  const std::vector<std::string> sessions{"a/b", "a/b/c", "a/b%2fc", "a/b c", "a/b%20c", std::string("a/\0b", 4), "a/b\n", "a/b\x7f", "a/ü", "a/日本"};
+  const std::vector<std::string> sessions{"a/b", "a/b/c", "a/b%2fc", "a/b c", "a/b%20c", std::string("a/\0b", 4),
+                                          "a/b\n", "a/b\x7f", "a/ü", "a/日本"};
   std::set<std::string> keys;
   for (const std::string& one : sessions) {
     const std::string key = session(1, one);
@@ -114,8 +115,8 @@ TEST(Keys, WhatIsNoRunHasNoPartition) {
   const std::string good = make_run_id(from_unix_ms(1), random, 3);
   std::string lower = good;
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  for (const std::string& bad : {std::string(), std::string("run_"), good.substr(1), good + "0", lower, "run-" + good.substr(4), "run_" + std::string(26, 'U'),
-                                 std::string("support/run_1")})
+  for (const std::string& bad : {std::string(), std::string("run_"), good.substr(1), good + "0", lower, "run-" + good.substr(4),
+                                 "run_" + std::string(26, 'U'), std::string("support/run_1")})
     EXPECT_FALSE(partition_of_run(bad)) << bad;
 }
 

@@ -117,8 +117,8 @@ class MachineTest : public testing::Test {
   }
 
   std::size_t count(const std::string& kind) const {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(store, [&](const auto& row) { return row.first.starts_with(keys::partition_prefix(kPartition) + kind + "/"); }));
+    const std::string prefix = keys::partition_prefix(kPartition) + kind + "/";
+    return static_cast<std::size_t>(std::ranges::count_if(store, [&](const auto& row) { return row.first.starts_with(prefix); }));
   }
 
   static Start start(std::string run, BusyPolicy when_busy = BusyPolicy::Queue) {
@@ -256,8 +256,8 @@ TEST_F(MachineTest, AProgramThatAsksForNothingEndsItsRun) {
 
 TEST_F(MachineTest, OneReasonSaysWhyARunWaits) {
   const TimePoint due = now + Millis{60'000};
-  const auto wait = request(OperationType::Wait, due), timed = request(OperationType::Callback, due), callback = request(OperationType::Callback),
-             child = request(OperationType::ChainedInvoke);
+  const auto wait = request(OperationType::Wait, due), timed = request(OperationType::Callback, due),
+             callback = request(OperationType::Callback), child = request(OperationType::ChainedInvoke);
   const struct {
     std::vector<OperationRequest> requests;
     std::optional<Wait> kind;
