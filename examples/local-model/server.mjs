@@ -218,11 +218,19 @@ async function complete(request, response, loaded, line) {
   const event = (choices, more) => {
     response.write(`data: ${JSON.stringify({...head, object: "chat.completion.chunk", choices, ...more})}\n\n`);
   };
-  const made = await line.run(() => {
+  // Not before the first text: until then a failure still has a status of its own, and the client counts its time for the first token.
+  const begin = () => {
+    if (response.headersSent) return;
     response.writeHead(200, {"content-type": "text/event-stream", "cache-control": "no-cache"});
     event([{index: 0, delta: {role: "assistant", content: ""}, finish_reason: null}]);
-    return generate(plan, loaded, gone.signal, (text) => text && event([{index: 0, delta: {content: text}, finish_reason: null}]));
-  });
+  };
+  const onText = (text) => {
+    if (!text) return;
+    begin();
+    event([{index: 0, delta: {content: text}, finish_reason: null}]);
+  };
+  const made = await line.run(() => generate(plan, loaded, gone.signal, onText));
+  begin();
   event([{index: 0, delta: {}, finish_reason: made.finish}]);
   if (body.stream_options?.include_usage) event([], {usage: made.usage});
   response.end("data: [DONE]\n\n");

@@ -114,14 +114,15 @@ providers:
 agents:
   extractor:
     model: local/smollm2
-    instructions: Give the name and the age of the person as JSON.
+    instructions: Tell about the person.
     max_output_tokens: 100
     temperature: 0
     output:
+      retries: 0
       schema:
         type: object
-        properties: {name: {type: string}, age: {type: integer}}
-        required: [name, age]
+        properties: {person: {type: string}, years_of_age: {type: integer}}
+        required: [person, years_of_age]
         additionalProperties: false
 """)
     return folder / "project"
@@ -170,5 +171,6 @@ def test_output_schema_is_obeyed():
         ended = server.ended(run)
         equal(ended["status"], "SUCCEEDED", f"status of {ended}")
         output = ended["result"]["output"]
-        equal(sorted(output), ["age", "name"], "the keys of the checked output")
-        check(isinstance(output["age"], int) and isinstance(output["name"], str), f"the types of the checked output: {output}")
+        equal(sorted(output), ["person", "years_of_age"], "the keys of the checked output")
+        check(isinstance(output["person"], str) and isinstance(output["years_of_age"], int), f"the types of the checked output: {output}")
+        print(f"     {output}")
