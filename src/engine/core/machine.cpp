@@ -161,6 +161,7 @@ void Machine::steer(const Start& event, const Program& program) {
   message.name = "message";
   message.kind = "message";
   message.input = event.input;
+  message.meta = JsonObject{{"start", event.run}};  // by which a repeat after a failed commit is recognised
   message.started_event = message.ended_event = ++run.events;
   message.started = message.ended = now_;
   Operation journalled = message;
@@ -213,6 +214,7 @@ Operation Machine::end_operation(std::int64_t id, OperationStatus status, Json r
   op.result = by_reference ? std::move(stored) : std::move(result);
   op.error = std::move(error);
   op.attempts = at->attempt;
+  op.unknown_attempts = at->unknown_attempts;
   op.started_event = at->started_event;
   op.ended_event = ++run.events;
   op.started = at->started;
@@ -258,6 +260,7 @@ void Machine::attempt_failed(PendingOperation& op, const Error& error, std::opti
     }
     repeat = repeat && decision == OnUnknownOutcome::Retry;
   }
+  if (repeat && error.retry == Retry::OutcomeUnknown) ++op.unknown_attempts;
   if (repeat && program.may_repeat(context(), op, error)) {
     op.status = OperationStatus::Pending;
     op.last_error = error.message;
@@ -356,7 +359,9 @@ Answer Machine::on(const Recovered& event, const Program& program) {
   for (const std::int64_t id : interrupted) {
     PendingOperation* op = state_.run->open() ? state_.run->find_pending(id) : nullptr;
     if (!op) continue;
-    if (op->repeat == Repeat::Freely && program.may_repeat(context(), *op, error)) {
+    const bool repeatable = op->repeat == Repeat::Freely;
+    if (repeatable) ++op->unknown_attempts;
+    if (repeatable && program.may_repeat(context(), *op, error)) {
       // A crash is not the callee's failure: it neither counts against the retries nor waits for a backoff.
       ++op->attempt;
       ++op->retry.attempts_max;
@@ -364,6 +369,7 @@ Answer Machine::on(const Recovered& event, const Program& program) {
       out_.dispatch.push_back(id);
       run_changed_ = true;
     } else {
+      if (repeatable) op->retry.attempts_max = op->attempt;  // the program has just said no
       attempt_failed(*op, error, {}, 0, nullptr, program);
     }
   }

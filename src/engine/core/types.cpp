@@ -79,6 +79,7 @@ PendingOperation pending_from_json(const JsonObject& in) {
     out.retry.delay_max = Millis{(*retry)[2].is_int64() ? (*retry)[2].get_int64() : 0};
   }
   out.attempt = get_int(in, "attempt", 1);
+  out.unknown_attempts = get_int(in, "unknown_attempts");
   out.started_event = get_int(in, "started_event");
   out.started = from_unix_ms(get_int(in, "started"));
   out.due = get_time(in, "due");
@@ -103,6 +104,8 @@ PendingOperation* Execution::find_pending(std::int64_t operation) {
 const PendingOperation* Execution::find_pending(std::int64_t operation) const {
   return const_cast<Execution*>(this)->find_pending(operation);
 }
+
+Result<Json> parse_record(std::string_view text) { return parse_json(text, {.depth_max = 256}); }
 
 Json to_json(const Error& error) {
   return JsonObject{{"code", error.code}, {"message", error.message}, {"retry", to_string(error.retry)}};
@@ -133,6 +136,7 @@ Json to_json(const PendingOperation& op) {
   if (op.repeat == Repeat::Never) out["repeat"] = "never";
   if (op.retry.attempts_max != 1) out["retry"] = JsonArray{op.retry.attempts_max, op.retry.delay_first.count(), op.retry.delay_max.count()};
   if (op.attempt != 1) out["attempt"] = op.attempt;
+  if (op.unknown_attempts != 0) out["unknown_attempts"] = op.unknown_attempts;
   out["started_event"] = op.started_event;
   out["started"] = to_unix_ms(op.started);
   put_time(out, "due", op.due);
@@ -221,6 +225,7 @@ Json to_json(const Operation& op) {
   put_value(out, "result", op.result);
   if (op.error) out["error"] = to_json(*op.error);
   if (op.attempts != 1) out["attempts"] = op.attempts;
+  if (op.unknown_attempts != 0) out["unknown_attempts"] = op.unknown_attempts;
   out["started_event"] = op.started_event;
   out["ended_event"] = op.ended_event;
   out["started"] = to_unix_ms(op.started);
@@ -242,6 +247,7 @@ Result<Operation> operation_from_json(const Json& value) {
   out.result = get_value(*in, "result");
   if (const auto* error = get_object(*in, "error")) out.error = error_from_json(*error);
   out.attempts = get_int(*in, "attempts", 1);
+  out.unknown_attempts = get_int(*in, "unknown_attempts");
   out.started_event = get_int(*in, "started_event");
   out.ended_event = get_int(*in, "ended_event");
   out.started = from_unix_ms(get_int(*in, "started"));

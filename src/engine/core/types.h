@@ -48,6 +48,7 @@ struct PendingOperation {
   Repeat repeat = Repeat::Freely;
   OperationRetry retry;
   std::int64_t attempt = 1;
+  std::int64_t unknown_attempts = 0;  ///< of them, those that ended without anybody knowing how
   std::int64_t started_event = 0;
   TimePoint started{};
   std::optional<TimePoint> due;       ///< of its timer: wait's end, callback's timeout, next attempt
@@ -65,6 +66,7 @@ struct Operation {
   Json result;                        ///< when it succeeded
   std::optional<Error> error;         ///< when it did not
   std::int64_t attempts = 1;
+  std::int64_t unknown_attempts = 0;
   std::int64_t started_event = 0;
   std::int64_t ended_event = 0;
   TimePoint started{};
@@ -130,6 +132,9 @@ struct Session {
   TimePoint created{};
   TimePoint updated{};
 };
+
+/// Parses a record of ours: deeper than what is accepted from outside, because it holds such values inside.
+Result<Json> parse_record(std::string_view text);
 
 Json to_json(const Execution& execution);
 Result<Execution> execution_from_json(const Json& value);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr Millis kStoreRetry{200};
 constexpr std::size_t kEventsPerCommit = 32;
-constexpr std::size_t kBatchRoom = 50;  ///< of StoreLimits::batch_operations_max; one event adds fewer than the rest
+constexpr std::size_t kEventRecordsMax = 20;  ///< that one event writes, beside two for each pending operation that it may end
 
 /// Stands in for a version that no longer exists, so that its runs end with a reason instead of hanging.
 class MissingProgram final : public Program {
@@ -54,7 +54,7 @@ bool has_interrupted_steps(const Execution& run) {
 }  // namespace
 
 Task<> EngineImpl::pump(Actor* actor) {
-  while (!actor->inbox.empty() || (actor->loaded && actor->state.wants_promotion())) {
+  while (!actor->inbox.empty() || (!stopping_ && (!actor->loaded || actor->state.wants_promotion()))) {
     if (fenced_) {
       for (Envelope& envelope : actor->inbox)
         reply(envelope, {Error{"engine.fenced", "another server took over; ask it", Retry::OutcomeUnknown}, {}, {}});
@@ -67,6 +67,7 @@ Task<> EngineImpl::pump(Actor* actor) {
   actor->pumping = false;
   // Hibernation: what waits for a timer, a person or nothing is only a record.
   if (!actor->steps.empty() && !fenced_) co_return;
+  if (!actor->loaded_before) --unloaded_;
   const std::string id = actor->id;
   actors_.erase(id);
   deps_.steps->hibernated(id);
@@ -91,7 +92,7 @@ Task<bool> EngineImpl::load(Actor* actor) {
     if (!row) {
       error = row.error();
     } else if (*row) {
-      const auto value = parse_json((*row)->value);
+      const auto value = parse_record((*row)->value);
       auto session = value ? session_from_json(*value) : Result<Session>(std::unexpected(value.error()));
       if (session) {
         state.session = std::move(*session);
@@ -107,7 +108,7 @@ Task<bool> EngineImpl::load(Actor* actor) {
     if (!row) {
       error = row.error();
     } else if (*row) {
-      const auto value = parse_json((*row)->value);
+      const auto value = parse_record((*row)->value);
       auto execution = value ? execution_from_json(*value) : Result<Execution>(std::unexpected(value.error()));
       if (execution) {
         state.run = std::move(*execution);
@@ -123,7 +124,11 @@ Task<bool> EngineImpl::load(Actor* actor) {
     co_return false;
   }
   actor->loaded = true;
-  if (state.run && has_interrupted_steps(*state.run)) {
+  const bool recovery_waits = state.run && std::ranges::any_of(actor->inbox, [&](const Envelope& envelope) {
+    const auto* recovered = std::get_if<Recovered>(&envelope.event);
+    return recovered && !envelope.from_recovery && recovered->run == state.run->id;
+  });
+  if (state.run && has_interrupted_steps(*state.run) && !recovery_waits) {
     if (!actor->loaded_before) {
       actor->inbox.push_front(Envelope{Recovered{state.run->id}, nullptr, false, false});
     } else {
@@ -141,17 +146,28 @@ Task<bool> EngineImpl::load(Actor* actor) {
       for (const std::int64_t id : missing) dispatch(actor, id);
     }
   }
-  actor->loaded_before = true;
+  if (!std::exchange(actor->loaded_before, true)) --unloaded_;
   co_return true;
 }
 
 Task<> EngineImpl::work(Actor* actor) {
+  // A run that ended is the store's: what the session does next has another record and version.
+  if (actor->state.run && !actor->state.run->open() && !actor->state.wants_promotion()) {
+    actor->state.run.reset();
+    actor->state.run_was_active = false;
+    actor->run_version = 0;
+  }
   Machine machine(actor->state, deps_.clock->now());
   std::vector<Envelope> taken;
   std::vector<Answer> answers;
   std::vector<std::string> claimed;
-  const bool promoted = actor->state.wants_promotion() && co_await promote(actor, &machine);
-  while (!promoted && !actor->inbox.empty() && taken.size() < kEventsPerCommit && machine.size() < kBatchRoom) {
+  const bool promoted = !stopping_ && actor->state.wants_promotion() && co_await promote(actor, &machine);
+  const std::size_t events_max = actor->one_by_one ? 1 : kEventsPerCommit;
+  const auto has_room = [&] {
+    const std::size_t pending = actor->state.run ? actor->state.run->pending.size() : 0;
+    return taken.empty() || machine.size() + 2 * pending + kEventRecordsMax <= StoreLimits{}.batch_operations_max;
+  };
+  while (!promoted && !actor->inbox.empty() && taken.size() < events_max && has_room()) {
     Envelope envelope = std::move(actor->inbox.front());
     actor->inbox.pop_front();
     // Two starts with one idempotency key: the second must see what the first left.
@@ -167,10 +183,12 @@ Task<> EngineImpl::work(Actor* actor) {
       reply(envelope, {Error{"program.not_found", "there is no agent '" + start->program + "' in that version", Retry::Never}, {}, {}});
       continue;
     }
+    const bool concerned_queued = actor->state.queued.has_value();
     answers.push_back(machine.apply(envelope.event, program));
     taken.push_back(std::move(envelope));
-    // A run that ended lets others in first; what concerns the next one belongs into the next commit.
-    if (actor->state.wants_promotion() || actor->state.queued) break;
+    // A run that ended lets others in first; what concerns the next one belongs into the next commit. And a waiting run that was
+    // read from the store must not be read again before this commit.
+    if (concerned_queued || (actor->state.run && !actor->state.run->open())) break;
   }
   actor->state.queued.reset();
   const bool run_changed = machine.run_changed(), session_changed = machine.session_changed();
@@ -180,6 +198,12 @@ Task<> EngineImpl::work(Actor* actor) {
     co_return;
   }
   auto outcome = co_await commit(actor, machine, &transition);
+  if (!outcome || !outcome->committed()) {
+    // It may have become durable all the same: a timer or message too many is ignored, one too few is lost.
+    for (const TimerChange& timer : transition.timers) timers_.add(actor->state.partition, timer);
+    if (transition.outbox) kick_outbox(actor->state.partition);
+    for (const auto& [run, event] : transition.publish) hub_.end(run);
+  }
   if (promoted && !(outcome && outcome->committed()))
     actor->inbox.push_back(Envelope{Recovered{actor->state.run->id}, nullptr, true, false});
   if (!outcome) {
@@ -213,21 +237,23 @@ Task<bool> EngineImpl::prepare(Actor* actor, Envelope* envelope, std::vector<std
   const bool concerns_queued = std::holds_alternative<Cancelled>(envelope->event) || (timer && timer->what == "deadline");
   if (!current && concerns_queued && state.session) {
     auto other = co_await read_run(state.partition, run);
-    if (other && *other && (*other)->open() && !(*other)->begun) state.queued = std::move(**other);
+    if (!other && envelope->reply) {
+      reply(*envelope, {other.error(), {}, {}});
+      co_return false;
+    }
+    if (!other) {
+      actor->inbox.push_front(std::move(*envelope));
+      co_await sleep_for(*deps_.clock, kStoreRetry, stopping_source_.token());
+      co_return false;
+    }
+    if (*other && (*other)->open() && !(*other)->begun) state.queued = std::move(**other);
   }
   co_return true;
 }
 
 Task<bool> EngineImpl::prepare_start(Actor* actor, Envelope* envelope, Start* start, std::vector<std::string>* claimed) {
   const keys::Partition p = actor->state.partition;
-  if (envelope->again) {
-    // The commit before may have become durable although it did not say so.
-    auto mine = co_await read_run(p, start->run);
-    if (mine && *mine) {
-      reply(*envelope, {{}, (*mine)->begun ? StartedAs::Begun : StartedAs::Queued, start->run});
-      co_return false;
-    }
-  }
+  if (envelope->again && co_await was_applied(actor, envelope, start)) co_return false;
   if (start->idempotency_hash.empty()) co_return true;
   const std::string key = keys::idempotency(p, start->idempotency_hash);
   auto row = co_await deps_.store->get(key);
@@ -236,7 +262,7 @@ Task<bool> EngineImpl::prepare_start(Actor* actor, Envelope* envelope, Start* st
     co_return false;
   }
   if (*row) {
-    const auto value = parse_json((*row)->value);
+    const auto value = parse_record((*row)->value);
     const JsonObject claim = value && value->is_object() ? value->get_object() : JsonObject{};
     if (get_int(claim, "expires") > to_unix_ms(deps_.clock->now())) {
       if (get_string(claim, "input") == start->input_hash) {
@@ -256,13 +282,36 @@ Task<bool> EngineImpl::prepare_start(Actor* actor, Envelope* envelope, Start* st
   co_return true;
 }
 
+Task<bool> EngineImpl::was_applied(Actor* actor, Envelope* envelope, const Start* start) {
+  constexpr std::int64_t kLookBack = 100;
+  const keys::Partition p = actor->state.partition;
+  auto mine = co_await read_run(p, start->run);
+  if (mine && *mine) {
+    reply(*envelope, {{}, (*mine)->begun ? StartedAs::Begun : StartedAs::Queued, start->run});
+    co_return true;
+  }
+  if (start->when_busy != BusyPolicy::Steer || !actor->state.busy()) co_return false;
+  const std::string run = actor->state.run->id;
+  const std::int64_t newest = actor->state.run->next_operation - 1;
+  for (std::int64_t id = newest; id > std::max<std::int64_t>(newest - kLookBack, 0); --id) {
+    auto row = co_await deps_.store->get(keys::operation(p, run, id));
+    if (!row || !*row) continue;
+    const auto value = parse_record((*row)->value);
+    const JsonObject* meta = value && value->is_object() ? mayfly::get_object(value->get_object(), "meta") : nullptr;
+    if (!meta || get_string(*meta, "start") != start->run) continue;
+    reply(*envelope, {{}, StartedAs::Steered, run});
+    co_return true;
+  }
+  co_return false;
+}
+
 Task<bool> EngineImpl::promote(Actor* actor, Machine* machine) {
   ActorState& state = actor->state;
   const keys::Partition p = state.partition;
   auto rows = co_await deps_.store->scan(KeyRange::prefix(keys::inbox_prefix(p, actor->id)), 1, Direction::Forward);
   if (!rows || rows->empty()) {
     if (rows) state.session->waiting = 0;
-    else co_await sleep_for(*deps_.clock, kStoreRetry);
+    else co_await sleep_for(*deps_.clock, kStoreRetry, stopping_source_.token());
     co_return false;
   }
   const std::string run = rows->front().value;
@@ -270,10 +319,10 @@ Task<bool> EngineImpl::promote(Actor* actor, Machine* machine) {
   auto row = co_await deps_.store->get(keys::operation(p, run, 0));
   auto run_row = co_await deps_.store->get(keys::run(p, run));
   if (!execution || !row || !run_row || !*execution || !*row || !*run_row) {
-    co_await sleep_for(*deps_.clock, kStoreRetry);
+    co_await sleep_for(*deps_.clock, kStoreRetry, stopping_source_.token());
     co_return false;
   }
-  const auto value = parse_json((*row)->value);
+  const auto value = parse_record((*row)->value);
   const auto operation = value ? operation_from_json(*value) : Result<Operation>(std::unexpected(value.error()));
   auto input = co_await mayfly::engine::unspill(*deps_.blobs, operation ? operation->input : Json(nullptr));
   state.queued = std::move(**execution);
@@ -300,6 +349,7 @@ Task<Result<CommitOutcome>> EngineImpl::commit(Actor* actor, const Machine& mach
 }
 
 void EngineImpl::committed(Actor* actor, Transition transition, Version version, bool run_changed, bool session_changed) {
+  actor->one_by_one = false;
   if (run_changed) actor->run_version = version;
   if (session_changed) actor->session_version = version;
   for (const std::int64_t operation : transition.abort) {
@@ -323,11 +373,13 @@ Task<> EngineImpl::commit_failed(Actor* actor, std::vector<Envelope> taken, Erro
   log::warn("the store does not take a commit; trying again", {{"actor", actor->id}, {"code", error.code}, {"error", error.message}});
   // What was applied in memory never happened, or is not known to have: start again from what is stored.
   actor->loaded = false;
+  actor->one_by_one = error.code == "store.invalid_batch";
   std::deque<Envelope> keep;
   const auto sort_out = [&](Envelope& envelope) {
-    if (error.retry == Retry::Never && error.code == "store.invalid_batch") refuse_too_large(envelope.event, error);
+    if (error.code == "store.invalid_batch" && taken.size() == 1) refuse_too_large(envelope.event, error);
     // Those who can ask again are told; the rest of the world cannot be told and is kept until the store is well.
-    if (envelope.reply && error.retry != Retry::OutcomeUnknown) return reply(envelope, {error, {}, {}});
+    const bool guilty = error.code != "store.invalid_batch" || taken.size() == 1;
+    if (envelope.reply && error.retry != Retry::OutcomeUnknown && !envelope.again && guilty) return reply(envelope, {error, {}, {}});
     envelope.again = true;
     keep.push_back(std::move(envelope));
   };
@@ -337,7 +389,8 @@ Task<> EngineImpl::commit_failed(Actor* actor, std::vector<Envelope> taken, Erro
   for (auto envelope = keep.rbegin(); envelope != keep.rend(); ++envelope) actor->inbox.push_front(std::move(*envelope));
   if (stopping_) {
     // The next start finds everything in the store.
-    for (Envelope& envelope : actor->inbox) reply(envelope, {error, {}, {}});
+    for (Envelope& envelope : actor->inbox)
+      reply(envelope, {envelope.again ? Error{error.code, error.message, Retry::OutcomeUnknown} : error, {}, {}});
     actor->inbox.clear();
     co_return;
   }

@@ -75,7 +75,7 @@ Task<Result<void>> EngineImpl::take_lease(keys::Partition partition) {
     std::int64_t epoch = 0;
     Batch batch;
     if (*current) {
-      if (const auto value = parse_json((*current)->value); value && value->is_object()) epoch = get_int(value->get_object(), "epoch");
+      if (const auto value = parse_record((*current)->value); value && value->is_object()) epoch = get_int(value->get_object(), "epoch");
       batch.require.push_back(Precondition::version_equals(key, (*current)->version));
     } else {
       batch.require.push_back(Precondition::absent(key));
@@ -106,7 +106,7 @@ Task<> EngineImpl::recover(keys::Partition partition) {
       range.begin = row.key + '\0';
       ++counters_.recovered;
       send(partition, row.value, Envelope{Recovered{run}, nullptr, true, false});
-      while (!stopping_ && actors_.size() >= options_.recovery_parallel * 4 && steps_running_ < actors_.size())
+      while (!stopping_ && unloaded_ >= options_.recovery_parallel)
         co_await sleep_for(*deps_.clock, Millis{1}, stopping_source_.token());
     }
   }
@@ -213,6 +213,7 @@ void EngineImpl::send(keys::Partition partition, const std::string& id, Envelope
     slot = std::make_unique<Actor>();
     slot->id = id;
     slot->state.partition = partition;
+    ++unloaded_;
   }
   Actor* actor = slot.get();
   actor->inbox.push_back(std::move(envelope));
@@ -235,7 +236,19 @@ void EngineImpl::timer_due(TimerQueue::Due due) {
 Task<> EngineImpl::expire_idempotency_key(keys::Partition partition, std::string hash, std::string timer_key) {
   Batch batch;
   batch.require.push_back(Precondition::version_equals(keys::epoch(partition), epochs_[partition]));
-  batch.deletes = {keys::idempotency(partition, hash), std::move(timer_key)};
+  batch.deletes = {timer_key};
+  const std::string key = keys::idempotency(partition, hash);
+  const auto row = co_await deps_.store->get(key);
+  if (!row) co_return;
+  if (*row) {
+    const auto claim = parse_record((*row)->value);
+    const auto due = keys::parse_timer(timer_key)->due;
+    // A later request may have claimed the expired key anew.
+    if (!claim || !claim->is_object() || get_int(claim->get_object(), "expires") <= to_unix_ms(due)) {
+      batch.require.push_back(Precondition::version_equals(key, (*row)->version));
+      batch.deletes.push_back(key);
+    }
+  }
   // A failure only means that the key lives until the next start looks at the timer again.
   (void)co_await deps_.store->commit(std::move(batch));
 }
@@ -244,7 +257,7 @@ Task<Result<std::optional<Execution>>> EngineImpl::read_run(keys::Partition part
   auto row = co_await deps_.store->get(keys::run(partition, run));
   if (!row) co_return std::unexpected(row.error());
   if (!*row) co_return std::optional<Execution>();
-  const auto value = parse_json((*row)->value);
+  const auto value = parse_record((*row)->value);
   if (!value) co_return std::unexpected(Error{"store.damaged", "the record of " + run + " cannot be read: " + value.error().message, Retry::Never});
   auto execution = execution_from_json(*value);
   if (!execution) co_return std::unexpected(execution.error());
@@ -268,7 +281,7 @@ Task<Result<std::vector<Operation>>> EngineImpl::read_operations(keys::Partition
     auto rows = co_await deps_.store->scan(range, kOperationsPage, Direction::Forward);
     if (!rows) co_return std::unexpected(rows.error());
     for (const Record& row : *rows) {
-      const auto value = parse_json(row.value);
+      const auto value = parse_record(row.value);
       if (!value) co_return fail("store.damaged", "an operation of " + run + " cannot be read: " + value.error().message);
       auto operation = operation_from_json(*value);
       if (!operation) co_return std::unexpected(operation.error());
@@ -328,7 +341,7 @@ Task<Result<std::vector<Execution>>> EngineImpl::list(ListFilter filter) {
       if (!rows) co_return std::unexpected(rows.error());
       read += rows->size();
       for (const Record& row : *rows) {
-        const auto value = parse_json(row.value);
+        const auto value = parse_record(row.value);
         if (!value) continue;
         auto run = execution_from_json(*value);
         if (run && wanted(*run) && found++ < limit) out.push_back(std::move(*run));
@@ -350,7 +363,7 @@ Task<Result<std::vector<Session>>> EngineImpl::sessions(std::string program, std
     auto rows = co_await deps_.store->scan(KeyRange::prefix(prefix), std::clamp<std::size_t>(limit, 1, 1000), Direction::Forward);
     if (!rows) co_return std::unexpected(rows.error());
     for (const Record& row : *rows)
-      if (const auto value = parse_json(row.value))
+      if (const auto value = parse_record(row.value))
         if (auto session = session_from_json(*value)) out.push_back(std::move(*session));
   }
   std::ranges::sort(out, [](const Session& a, const Session& b) { return a.updated > b.updated; });

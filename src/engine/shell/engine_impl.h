@@ -37,6 +37,7 @@ struct Actor {
   bool loaded = false;
   bool loaded_before = false;
   bool pumping = false;
+  bool one_by_one = false;       ///< a batch was refused: find out which event it was
   std::deque<Envelope> inbox;
   /// By run and operation: an aborted step of the run before may still be ending.
   std::map<std::pair<std::string, std::int64_t>, RunningStep> steps;
@@ -83,6 +84,8 @@ class EngineImpl final : public Engine {
   /// Reads what applying the event needs. False: it was answered or dropped, and is not to be applied.
   Task<bool> prepare(Actor* actor, Envelope* envelope, std::vector<std::string>* claimed);
   Task<bool> prepare_start(Actor* actor, Envelope* envelope, Start* start, std::vector<std::string>* claimed);
+  /// True when an earlier application of the start, whose commit gave no answer, is in the journal; it was answered then.
+  Task<bool> was_applied(Actor* actor, Envelope* envelope, const Start* start);
   Task<bool> promote(Actor* actor, Machine* machine);
   Task<Result<CommitOutcome>> commit(Actor* actor, const Machine& machine, Transition* transition);
   void committed(Actor* actor, Transition transition, Version version, bool run_changed, bool session_changed);
@@ -114,6 +117,7 @@ class EngineImpl final : public Engine {
   bool abandoned_ = false;    ///< outcomes of steps no longer count: the next start repeats them
   bool fenced_ = false;
   int recovering_ = 0;
+  std::size_t unloaded_ = 0;  ///< actors whose state is still to be read
   std::size_t steps_running_ = 0;
   EngineCounters counters_;
 };

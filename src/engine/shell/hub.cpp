@@ -71,6 +71,15 @@ void Hub::remove(const std::string& run, Feed* feed) {
   if (found->second.empty()) feeds_.erase(found);
 }
 
+void Hub::end(const std::string& run) {
+  const auto found = feeds_.find(run);
+  if (found == feeds_.end()) return;
+  for (const auto& feed : found->second) {
+    feed->ended = true;
+    feed->wake();
+  }
+}
+
 void Hub::close() {
   for (auto& [run, feeds] : feeds_) {
     for (const auto& feed : feeds) {

@@ -17,6 +17,8 @@ class Hub {
   std::unique_ptr<Subscription> subscribe(const std::string& run);
   void publish(const std::string& run, const StreamItem& item);
   bool watched(const std::string& run) const { return feeds_.contains(run); }
+  /// Ends the run's subscriptions: their readers look into the journal again.
+  void end(const std::string& run);
   /// Ends every subscription.
   void close();
 

@@ -1,5 +1,7 @@
 #include "engine/shell/spill.h"
 
+#include "engine/core/types.h"
+
 namespace mayfly::engine {
 namespace {
 
@@ -42,7 +44,7 @@ Task<Result<Json>> unspill(BlobStore& blobs, Json value) {
   if (!looks_spilled(value)) co_return value;
   auto text = co_await blobs.get(get_string(value.get_object(), "$blob"));
   if (!text) co_return std::unexpected(text.error());
-  co_return parse_json(*text);
+  co_return parse_record(*text);
 }
 
 }  // namespace mayfly::engine

@@ -81,7 +81,7 @@ Task<> EngineImpl::deliver_outbox(keys::Partition partition) {
     bool failed = !rows;
     for (std::size_t i = 0; rows && i < rows->size() && !stopping_; ++i) {
       const Record& row = (*rows)[i];
-      const auto message = parse_json(row.value);
+      const auto message = parse_record(row.value);
       const auto delivered = message && message->is_object() ? co_await deliver(partition, message->get_object()) : Result<void>{};
       if (!delivered) {
         log::warn("a message between runs is not delivered yet", {{"key", row.key}, {"code", delivered.error().code}, {"error", delivered.error().message}});
@@ -126,8 +126,11 @@ Task<Result<void>> EngineImpl::deliver(keys::Partition, const JsonObject& messag
     auto started = co_await start(std::move(request));
     if (!started) {
       if (started.error().retry != Retry::Never) co_return std::unexpected(started.error());
-      if (kind == "invoke") co_return co_await resolve(Resolved{run, operation, Resolved::Action::Fail, nullptr, nullptr, started.error()});
-      co_return Result<void>{};
+      if (kind != "invoke") co_return Result<void>{};
+      auto told = co_await resolve(Resolved{run, operation, Resolved::Action::Fail, nullptr, nullptr, started.error()});
+      // A parent that has ended meanwhile wants no answer.
+      if (!told && told.error().retry == Retry::Never) co_return Result<void>{};
+      co_return told;
     }
     if (kind == "cancel") {
       auto cancelled = co_await cancel(started->run, "its parent run ended");

@@ -85,7 +85,7 @@ void TimerQueue::arm() {
   if (!earliest) return;
   const TimePoint now = clock_.now();
   const TimePoint at = std::min(*earliest, now + kAlarmMax);
-  if (alarm_ && alarm_at_ <= at && alarm_at_ > now) return;
+  if (alarm_ && alarm_at_ <= at) return;
   alarm_at_ = at;
   alarm_ = clock_.call_after(std::max(at - now, Millis{0}), [this] { tick(); });
 }
