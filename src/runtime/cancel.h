@@ -73,8 +73,11 @@ class CancelSource {
     const auto state = token_.state_;
     if (state->cancelled) return;
     state->cancelled = true;
-    auto callbacks = std::exchange(state->callbacks, {});
-    for (auto& [id, callback] : callbacks) callback();
+    // One at a time: a callback may destroy another's Registration, and that one must not be called then.
+    while (!state->callbacks.empty()) {
+      auto next = state->callbacks.extract(state->callbacks.begin());
+      next.mapped()();
+    }
   }
 
  private:

@@ -65,6 +65,16 @@ TEST(CancelToken, CallsEachLiveCallbackOnce) {
   EXPECT_EQ(late, 1);
 }
 
+TEST(CancelToken, ACallbackMayUnregisterAnother) {
+  CancelSource source;
+  int called = 0;
+  CancelToken::Registration other;
+  const auto first = source.token().on_cancel([&] { other.reset(); });
+  other = source.token().on_cancel([&] { ++called; });
+  source.cancel();
+  EXPECT_EQ(called, 0);
+}
+
 Task<> sleep_and_note(Clock* clock, Millis delay, CancelToken token, std::string* out) {
   *out = co_await sleep_for(*clock, delay, token) ? "elapsed" : "cancelled";
 }
