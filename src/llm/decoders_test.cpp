@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "llm/anthropic_provider.h"
 #include "llm/openai_chat_provider.h"
 #include "llm/openai_responses_provider.h"
@@ -243,6 +245,27 @@ TEST(OpenAiChatDecoder, WhatCompatibleServersDo) {
   EXPECT_EQ(result->message.content[2].name, "b");
   EXPECT_EQ(to_text(result->message.content[2].arguments), R"({"x":1})");
   EXPECT_FALSE(result->message.content[2].id.empty());
+}
+
+TEST(OpenAiChatDecoder, CallsWithoutIdsGetOnesOfTheirAnswersOwn) {
+  const auto ids = [](const std::string& response) {
+    const auto decoder = make_chat(nullptr);
+    const LlmResult result = decode(*decoder, "data: {\"id\":\"" + response + "\",\"choices\":[{\"delta\":{\"tool_calls\":["
+                                              "{\"index\":0,\"function\":{\"name\":\"a\",\"arguments\":\"{}\"}},"
+                                              "{\"index\":1,\"function\":{\"name\":\"a\",\"arguments\":\"{}\"}}]},"
+                                              "\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n", 50);
+    std::set<std::string> out;
+    EXPECT_TRUE(result) << result.error().error.message;
+    if (result) for (const Content& part : result->message.content) out.insert(part.id);
+    return out;
+  };
+  std::set<std::string> all = ids("gen/1:" + std::string(100, 'x'));
+  all.merge(ids("gen/2"));
+  EXPECT_EQ(all.size(), 4u);
+  for (const std::string& id : all) {
+    EXPECT_LE(id.size(), 40u) << "longer ones are refused by OpenAI";
+    EXPECT_EQ(id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"), std::string::npos) << id;
+  }
 }
 
 TEST(OpenAiChatDecoder, RefusalLengthFilterErrorAndCut) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/hash.h"
 #include "llm/llm_error.h"
 
 namespace mayfly::llm {
@@ -22,6 +23,12 @@ void parse_arguments(Content& call, std::string text) {
     call.arguments = nullptr;
     call.text = std::move(text);
   }
+}
+
+/// Unique per answer, where the provider gave none; short and plain enough for every provider to take back.
+std::string made_up_id(const std::string& response_id, int index) {
+  if (response_id.empty()) return fmt::format("call_{}", index);
+  return fmt::format("call_{}_{}", sha256_hex(response_id).substr(0, 16), index);
 }
 
 bool is_empty(const Content& content) {
@@ -105,7 +112,7 @@ void StreamDecoder::start_tool_call(Key key, std::string id, std::string name) {
   if (name.empty()) return bad_stream("a tool call in its stream has no name");
   Content& call = part(key, Content::Kind::ToolCall);
   if (error_) return;
-  call.id = id.empty() ? fmt::format("call_{}", tool_calls_) : std::move(id);
+  call.id = id.empty() ? made_up_id(response_.response_id, tool_calls_) : std::move(id);
   call.name = std::move(name);
   parts_.back().tool_index = tool_calls_++;
   emit({.kind = LlmDelta::Kind::ToolCallStart, .index = parts_.back().tool_index, .id = call.id, .name = call.name});
