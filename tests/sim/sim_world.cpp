@@ -250,8 +250,9 @@ void World::crash() {
   ++crashes_;
   Process& old = live();
   for (Invocation& invocation : invocations_) invocation.asking = false;
-  if (random_.below(3) == 0) {
-    // Not dead, only cut off: it goes on writing until it notices that it lost its leases.
+  if (old.ready && random_.below(3) == 0) {
+    // Not dead, only cut off: it goes on writing until it notices that it lost its leases. (One that is still taking them would take them back:
+    // the embedded store's lock forbids that.)
     old.network_clock.die();
   } else {
     old.die();
