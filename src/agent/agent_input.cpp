@@ -34,6 +34,24 @@ bool is_call_kind(std::string_view kind) {
          kind == kind::kApproval;
 }
 
+/// A call by the model operation that asked for it and its id: some providers use an id again in every answer.
+using CallKey = std::pair<std::int64_t, std::string>;
+
+std::map<CallKey, const Operation*> results_of_calls(const std::vector<Operation>& operations, std::int64_t upto) {
+  std::set<std::int64_t> answers;
+  for (const Operation& op : operations)
+    if (op.kind == kind::kModel) answers.insert(op.id);
+  std::map<CallKey, const Operation*> out;
+  for (const Operation& op : operations) {
+    if (op.id >= upto || !is_call_kind(op.kind)) continue;
+    // An approval that led to a call is only its prelude: the call's own operation comes later and wins.
+    if (op.kind == kind::kApproval && op.status == OperationStatus::Succeeded && get_bool(object_of(op.result), "approved")) continue;
+    const auto next = answers.lower_bound(op.id);
+    if (next != answers.begin()) out[{*std::prev(next), get_string(object_of(op.input), "call")}] = &op;
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<Json> normalise_input(const Json& input) {
@@ -124,22 +142,14 @@ std::vector<Message> conversation_of(const std::vector<Operation>& operations, s
   std::vector<Message> out;
   std::vector<Message> joined;              // messages and notes that wait for the results of the calls before them
   std::vector<std::string> open_calls;      // of the newest model answer, in its order
-  std::map<std::string, const Operation*> results;
-  std::map<std::string, const Json*> arguments;
-  for (const Operation& op : operations) {
-    if (op.id >= upto || !is_call_kind(op.kind)) continue;
-    const std::string call = get_string(object_of(op.input), "call");
-    // An approval that led to a call is only its prelude: the call's own operation comes later and wins.
-    if (op.kind == kind::kApproval && op.status == OperationStatus::Succeeded && get_bool(object_of(op.result), "approved")) continue;
-    results[call] = &op;
-    if (const Json* given = get(object_of(op.input), "arguments")) arguments[call] = given;
-  }
+  std::int64_t answer = 0;                  // the model operation that made them
+  const auto results = results_of_calls(operations, upto);
   const auto close_calls = [&] {
     if (!open_calls.empty()) {
       Message message;
       message.role = Role::Tool;
       for (const std::string& call : open_calls) {
-        const auto result = results.find(call);
+        const auto result = results.find({answer, call});
         const bool known = result != results.end();
         message.content.push_back(Content::make_tool_result(call, known ? tool_result_text(*result->second) : "This call was not made.",
                                                             !known || tool_result_is_error(*result->second)));
@@ -161,6 +171,7 @@ std::vector<Message> conversation_of(const std::vector<Operation>& operations, s
       joined.push_back(Message::user(get_string(object_of(op.input), "text")));
     } else if (op.kind == kind::kModel && op.status == OperationStatus::Succeeded) {
       close_calls();
+      answer = op.id;
       const Json* body = get(object_of(op.result), "message");
       auto message = body ? llm::message_from_json(*body) : Result<Message>(fail("", ""));
       if (!message) continue;
@@ -169,8 +180,9 @@ std::vector<Message> conversation_of(const std::vector<Operation>& operations, s
         open_calls.push_back(part.id);
         if (part.arguments.is_object()) continue;
         // The providers want an object back, whatever the model wrote.
-        const auto repaired = arguments.find(part.id);
-        part.arguments = repaired != arguments.end() ? *repaired->second : Json(JsonObject{});
+        const auto made = results.find({answer, part.id});
+        const Json* repaired = made != results.end() ? get(object_of(made->second->input), "arguments") : nullptr;
+        part.arguments = repaired ? *repaired : Json(JsonObject{});
         part.text.clear();
       }
       if (!message->content.empty()) out.push_back(std::move(*message));

@@ -103,10 +103,10 @@ llm::NanoUsd AgentProgram::worst_price(std::int64_t input, std::int64_t output) 
 void AgentProgram::save(Turn& turn) const {
   const LoopState& state = turn.state;
   turn.context.run.state = state.to_json();
-  turn.context.run.summary = JsonObject{{"steps", state.steps},
-                                        {"input_tokens", state.input_used()},
-                                        {"output_tokens", state.output_used()},
-                                        {"nano_usd", state.spent}};
+  JsonObject summary{{"steps", state.steps}, {"input_tokens", state.input_used()}, {"output_tokens", state.output_used()}, {"nano_usd", state.spent}};
+  // A run that is cancelled during a model call ends with what that call may have cost beside what is known.
+  if (state.reserved > 0) summary["reserved_nano_usd"] = state.reserved;
+  turn.context.run.summary = std::move(summary);
   if (turn.decision.complete && turn.context.session) {
     JsonObject carried = object_of(turn.context.session->state);
     carried["context_tokens"] = state.context_tokens + state.new_bytes / kBytesPerTokenTypical;
@@ -118,7 +118,10 @@ Decision AgentProgram::begin(engine::ProgramContext context, const Json& input) 
   Turn turn{context, {}, {}};
   turn.state.new_bytes = fixed_bytes_ + size_of(input) + kMessageOverheadBytes;
   if (context.session) turn.state.context_tokens = get_int(object_of(context.session->state), "context_tokens");
+  const std::int64_t carried = turn.state.context_tokens;
   call_model(turn);
+  // For replay: the journal of a run does not hold its session.
+  if (carried > 0 && !turn.decision.start.empty()) turn.decision.start.front().input.as_object()["context_tokens"] = carried;
   save(turn);
   return std::move(turn.decision);
 }
@@ -163,7 +166,7 @@ void AgentProgram::call_model(Turn& turn) const {
   LoopState& state = turn.state;
   if (spec_.limits.steps > 0 && state.steps >= spec_.limits.steps + state.granted_steps) return breach(turn, "steps");
   const std::int64_t context = state.context_tokens + state.new_bytes / kBytesPerTokenTypical;
-  const bool compact = context + spec_.output_tokens_max > spec_.context.tokens_max && !state.compacted && state.steps > 0;
+  const bool compact = context + spec_.output_tokens_max > spec_.context.tokens_max && !state.compacted && state.context_tokens > 0;
   std::int64_t output_max = spec_.output_tokens_max;
   if (spec_.limits.output_tokens > 0)
     output_max = std::min(output_max, spec_.limits.output_tokens + state.granted_output - state.output_used());
@@ -216,11 +219,18 @@ void AgentProgram::settle(Turn& turn, const Operation& operation) const {
   if (operation.status == OperationStatus::Succeeded) {
     const JsonObject& meta = object_of(operation.meta);
     llm::Usage usage;
-    if (const Json* reported = get(meta, "usage")) usage = llm::usage_from_json(*reported);
-    state.usage += usage;
-    state.spent += get_int(meta, "nano_usd");
+    if (const Json* given = get(meta, "usage")) usage = llm::usage_from_json(*given);
+    // Every request has input: a provider that tells of none does not count.
+    const bool counted = usage.total_input() > 0;
+    if (counted) {
+      state.usage += usage;
+      state.spent += get_int(meta, "nano_usd");
+    } else {
+      assume_spent(state);
+    }
     if (operation.kind == kind::kModel) {
-      state.context_tokens = usage.total_input() + usage.output;
+      const std::int64_t estimate = state.context_tokens + (state.new_bytes + size_of(operation.result)) / kBytesPerTokenTypical;
+      state.context_tokens = counted ? usage.total_input() + usage.output : estimate;
       state.new_bytes = 0;
     }
   } else if (operation.error && operation.error->retry == Retry::OutcomeUnknown && state.breached.empty()) {
@@ -299,7 +309,7 @@ void AgentProgram::model_failed(Turn& turn, const Operation& operation) const {
     return breach(turn, limit);
   }
   const Error error = operation.error.value_or(Error{"llm.failed", "the model call failed", Retry::Never});
-  if (error.code == "llm.context_too_long" && !turn.state.compacted && turn.state.steps > 1) {
+  if (error.code == "llm.context_too_long" && !turn.state.compacted && turn.state.context_tokens > 0) {
     turn.state.context_tokens = std::max(turn.state.context_tokens, spec_.context.tokens_max);
     return call_model(turn);
   }
@@ -340,14 +350,15 @@ void AgentProgram::model_answered(Turn& turn, const Operation& operation) const 
   if (stop == to_string(llm::StopReason::ContentFilter))
     return fail_run(turn, Error{"model.content_filter", "the provider's content filter stopped the answer", Retry::Never});
 
+  const Ending ending = stop == to_string(llm::StopReason::Length) ? Ending::CutOff : Ending::Whole;
   const bool calls = std::ranges::any_of(message->content, [](const llm::Content& part) { return part.kind == llm::Content::Kind::ToolCall; });
   if (calls) {
     turn.state.partial.clear();
-    take_calls(turn, *message);
+    take_calls(turn, *message, ending);
     return advance_calls(turn);
   }
   std::string text = turn.state.partial + llm::text_of(*message);
-  if (stop == to_string(llm::StopReason::Length) && turn.state.continuations < kContinuationsMax) {
+  if (ending == Ending::CutOff && turn.state.continuations < kContinuationsMax) {
     ++turn.state.continuations;
     turn.state.partial = std::move(text);
     return feed_back(turn, "Your answer was cut off at its length limit. Continue exactly where it stopped, without repeating anything.");
@@ -356,17 +367,19 @@ void AgentProgram::model_answered(Turn& turn, const Operation& operation) const 
     turn.state.partial.clear();
     return call_model(turn);
   }
-  answer(turn, std::move(text));
+  answer(turn, std::move(text), ending);
 }
 
-void AgentProgram::answer(Turn& turn, std::string text) const {
+void AgentProgram::answer(Turn& turn, std::string text, Ending ending) const {
   JsonObject result{{"text", text}};
+  if (ending == Ending::CutOff) result["truncated"] = true;
   if (output_schema_) {
     auto value = parse_json(text);
-    if (!value || !value->is_object())
+    if ((!value || !value->is_object()) && ending == Ending::Whole)
       if (auto repaired = repair_json_object(text)) value = std::move(*repaired);
     std::vector<std::string> problems;
-    if (!value) problems.push_back(value.error().message);
+    if (ending == Ending::CutOff) problems.push_back("It was cut off at the output limit (max_output_tokens); it must be shorter.");
+    else if (!value) problems.push_back(value.error().message);
     else problems = output_schema_->validate(*value);
     if (!problems.empty()) {
       std::string list;
@@ -391,17 +404,22 @@ void AgentProgram::feed_back(Turn& turn, std::string text) const {
   turn.start(std::move(request));
 }
 
-void AgentProgram::take_calls(Turn& turn, const llm::Message& message) const {
+void AgentProgram::take_calls(Turn& turn, const llm::Message& message, Ending ending) const {
   turn.state.calls.clear();
   turn.state.continuations = 0;
   for (const llm::Content& part : message.content) {
     if (part.kind != llm::Content::Kind::ToolCall) continue;
+    // Cut-off arguments can often be completed to something valid that the model never meant; `{}` may be the very beginning of some.
+    const bool may_be_cut = ending == Ending::CutOff && &part == &message.content.back();
+    const bool cut_off = ending == Ending::CutOff && (!part.arguments.is_object() || (may_be_cut && part.arguments.get_object().empty()));
     CallState call{part.id, part.name, CallState::Stage::Waiting, 0, part.arguments, {}};
     const auto tool = tools_.find(part.name);
     if (tool == tools_.end()) {
       std::string names;
       for (const auto& [name, entry] : tools_) names += (names.empty() ? "" : ", ") + name;
       call.refusal = "There is no tool '" + part.name + "'. " + (names.empty() ? "You have no tools." : "You have: " + names + ".");
+    } else if (cut_off) {
+      call.refusal = "Your call was cut off at the output limit: it was not made. Make it again with shorter arguments, or in smaller parts.";
     } else {
       if (!call.arguments.is_object())
         if (auto repaired = repair_json_object(part.text)) call.arguments = std::move(*repaired);

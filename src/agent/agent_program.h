@@ -14,6 +14,7 @@
 namespace mayfly::agent {
 
 /// Kinds of operations that the loop starts (`Operation::kind`), and what their inputs and results are.
+/// The first operation of a run in a session also has {context_tokens} in its input: the size of the conversation before the run.
 namespace kind {
 inline constexpr std::string_view kModel = "llm";          ///< STEP. input {step, output_tokens_max}; result {message, stop_reason}
 inline constexpr std::string_view kCompact = "compact";    ///< STEP. result {summary, run, upto, kept_bytes}
@@ -52,6 +53,7 @@ class AgentProgram final : public engine::Program {
     bool always_approve = false;
   };
   struct Turn;  ///< one event being worked on
+  enum class Ending { Whole, CutOff };  ///< of a model's answer; cut off at the output limit, it is never repaired
 
   AgentProgram(AgentSpec spec, const llm::PriceTable& prices);
 
@@ -62,8 +64,8 @@ class AgentProgram final : public engine::Program {
   void breach(Turn& turn, std::string_view limit) const;
   void model_answered(Turn& turn, const engine::Operation& operation) const;
   void model_failed(Turn& turn, const engine::Operation& operation) const;
-  void take_calls(Turn& turn, const llm::Message& message) const;
-  void answer(Turn& turn, std::string text) const;
+  void take_calls(Turn& turn, const llm::Message& message, Ending ending) const;
+  void answer(Turn& turn, std::string text, Ending ending) const;
   void feed_back(Turn& turn, std::string text) const;
   void advance_calls(Turn& turn) const;
   void start_call(Turn& turn, CallState& call) const;

@@ -1,5 +1,6 @@
 #include "agent/agent_program.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -43,15 +44,20 @@ AgentSpec spec() {
 /// Plays the engine: starts what the program asks for, and lets the test end operations one by one.
 class Loop {
  public:
-  explicit Loop(AgentSpec agent) : spec(std::move(agent)), program(*AgentProgram::make(spec, prices())) {
+  /// With `carried`: a run in a session whose conversation has so many tokens.
+  explicit Loop(AgentSpec agent, std::int64_t carried = 0) : spec(std::move(agent)), program(*AgentProgram::make(spec, prices())) {
     run.id = "run_1";
     run.program = spec.name;
+    run.keyed = carried > 0;
+    session.state = JsonObject{{"context_tokens", carried}};
     Operation input;
     input.type = OperationType::Execution;
     input.input = *normalise_input("hello");
     journal.push_back(input);
-    take(program->begin({run, nullptr, now}, input.input));
+    take(program->begin(context(), input.input));
   }
+
+  engine::ProgramContext context() { return {run, run.keyed ? &session : nullptr, now}; }
 
   void take(Decision decision) {
     last_started.clear();
@@ -82,12 +88,13 @@ class Loop {
     op.input = at->input;
     op.started = op.ended = now;
     op.ended_event = ++run.events;
+    op.unknown_attempts = at->unknown_attempts;
     run.pending.erase(at);
     return op;
   }
   void end(Operation op) {
     journal.push_back(op);
-    take(program->ended({run, nullptr, now}, op));
+    take(program->ended(context(), op));
   }
   void succeed(std::int64_t id, Json result, Json meta = nullptr) {
     Operation op = pop(id);
@@ -117,6 +124,12 @@ class Loop {
     succeed(id, JsonObject{{"message", llm::to_json(message)}, {"stop_reason", reason}},
             JsonObject{{"usage", llm::to_json(usage)}, {"nano_usd", prices().cost("m", usage)}});
   }
+  /// An attempt was cut off; says whether another may follow.
+  bool cut_off(std::int64_t id) {
+    engine::PendingOperation& op = *run.find_pending(id);
+    ++op.unknown_attempts;
+    return program->may_repeat(context(), op, Error{"llm.bad_response", "cut", Retry::OutcomeUnknown});
+  }
   Json result_text(const std::string& text) { return JsonObject{{"text", text}, {"is_error", false}}; }
   std::vector<llm::Message> conversation() { return conversation_of(journal); }
   LoopState state() const { return LoopState::from_json(run.state); }
@@ -124,6 +137,7 @@ class Loop {
   AgentSpec spec;
   std::shared_ptr<const AgentProgram> program;
   engine::Execution run;
+  engine::Session session;
   TimePoint now = from_unix_ms(1'700'000'000'000);
   std::vector<Operation> journal;
   std::vector<std::string> last_started;
@@ -170,6 +184,36 @@ TEST(AgentLoop, RepairsArgumentsThatAreNearlyJson) {
   EXPECT_EQ(loop.last_started, Started{"tool:look"});
   loop.succeed(2, loop.result_text("one"));
   EXPECT_EQ(loop.conversation()[1].content[0].arguments, Json(JsonObject{{"n", 1}})) << "providers get the repaired object back";
+}
+
+TEST(AgentLoop, ACallThatWasCutOffIsNeverCompletedAndMade) {
+  Loop loop(spec());
+  loop.say(1, "", {{"c1", "look", R"({"n":1})"}, {"c2", "pay", R"({"n":10)"}}, "length");
+  EXPECT_EQ(loop.last_started, (Started{"tool:look", "refused:pay"})) << "the model may have been about to write 1000";
+  const std::string why = get_string(loop.run.pending[1].input.as_object(), "text");
+  EXPECT_EQ(why.find("Your call was cut off at the output limit"), 0u) << why;
+}
+
+TEST(AgentLoop, ACallThatWasCutOffBeforeItsArgumentsIsNotMadeWithoutThem) {
+  AgentSpec agent = spec();
+  agent.tools[0].parameters = *parse_json(R"({"type":"object"})");
+  Loop loop(agent);
+  loop.say(1, "", {{"c1", "look", "{}"}, {"c2", "look", "{}"}}, "length");
+  EXPECT_EQ(loop.last_started, (Started{"tool:look", "refused:look"}));
+}
+
+TEST(AgentLoop, CallIdsMayRepeatInLaterAnswers) {
+  Loop loop(spec());
+  for (const std::int64_t step : {1, 3}) {
+    loop.say(step, "", {{"call_0", "look", fmt::format("{{\"n\":{},}}", step)}});
+    loop.succeed(step + 1, loop.result_text(fmt::format("result {}", step)));
+  }
+  const auto messages = loop.conversation();
+  ASSERT_EQ(messages.size(), 5u);
+  EXPECT_EQ(messages[1].content[0].arguments, Json(JsonObject{{"n", 1}}));
+  EXPECT_EQ(messages[2].content[0].text, "result 1");
+  EXPECT_EQ(messages[3].content[0].arguments, Json(JsonObject{{"n", 3}}));
+  EXPECT_EQ(messages[4].content[0].text, "result 3");
 }
 
 TEST(AgentLoop, AsksAPersonWhenTheArgumentsMatchTheApprovalSchema) {
@@ -245,11 +289,10 @@ TEST(AgentLoop, ACallThatMayHaveBeenBilledStaysSpent) {
   agent.limits.usd = 30'000'000;
   Loop loop(agent);
   const auto reserved = loop.state().reserved;
-  const Error cut{"llm.bad_response", "cut", Retry::OutcomeUnknown};
-  EXPECT_TRUE(loop.program->may_repeat({loop.run, nullptr, loop.now}, loop.run.pending[0], cut));
+  EXPECT_TRUE(loop.cut_off(1));
   EXPECT_EQ(loop.state().spent, reserved);
-  EXPECT_FALSE(loop.program->may_repeat({loop.run, nullptr, loop.now}, loop.run.pending[0], cut)) << "a third reservation would not fit";
-  loop.fail_with(1, cut);
+  EXPECT_FALSE(loop.cut_off(1)) << "a third reservation would not fit";
+  loop.fail_with(1, Error{"llm.bad_response", "cut", Retry::OutcomeUnknown});
   EXPECT_EQ(loop.last_started, Started{"limit:limit"});
 }
 
@@ -284,6 +327,36 @@ TEST(AgentLoop, ContinuesAnAnswerThatWasCutAtItsLength) {
   loop.say(3, "a time.");
   ASSERT_TRUE(loop.completion);
   EXPECT_EQ(loop.completion->result, Json(JsonObject{{"text", "Once upon a time."}}));
+}
+
+TEST(AgentLoop, AnAnswerThatStaysCutOffSaysSo) {
+  Loop loop(spec());
+  for (const std::int64_t id : {1, 3, 5}) {
+    loop.say(id, "la ", {}, "length");
+    loop.succeed(id + 1, loop.result_text(""));
+  }
+  loop.say(7, "la", {}, "length");
+  ASSERT_TRUE(loop.completion);
+  EXPECT_EQ(loop.completion->status, ExecutionStatus::Succeeded);
+  EXPECT_EQ(loop.completion->result, Json(JsonObject{{"text", "la la la la"}, {"truncated", true}}));
+}
+
+TEST(AgentLoop, StructuredOutputThatStaysCutOffIsNotCompleted) {
+  AgentSpec agent = spec();
+  agent.output_schema = *parse_json(R"({"type":"object","required":["total"]})");
+  agent.output_retries = 0;
+  Loop loop(agent);
+  loop.say(1, R"({"total":)", {}, "length");
+  for (const std::int64_t id : {2, 4}) {
+    loop.succeed(id, loop.result_text(""));
+    loop.say(id + 1, "1", {}, "length");
+  }
+  loop.succeed(6, loop.result_text(""));
+  loop.say(7, "1", {}, "length");
+  ASSERT_TRUE(loop.completion);
+  EXPECT_EQ(loop.completion->status, ExecutionStatus::Failed);
+  EXPECT_EQ(loop.completion->error->code, "output.invalid");
+  EXPECT_NE(loop.completion->error->message.find("max_output_tokens"), std::string::npos);
 }
 
 TEST(AgentLoop, ARefusalEndsTheRunWithTheModelsWords) {
@@ -323,6 +396,48 @@ TEST(AgentLoop, CompactsBeforeTheContextOverflows) {
   const auto messages = ConversationReader::with_run({}, loop.journal);
   ASSERT_EQ(messages.size(), 1u);
   EXPECT_NE(llm::text_of(messages[0]).find("short"), std::string::npos);
+}
+
+TEST(AgentLoop, ASessionOfShortRunsIsCompactedToo) {
+  AgentSpec agent = spec();
+  agent.context.tokens_max = 5'000;
+  EXPECT_EQ(Loop(agent, 4'500).last_started, Started{"compact:compact"});
+  EXPECT_EQ(Loop(agent, 400).last_started, Started{"llm:model"});
+}
+
+TEST(AgentLoop, AModelThatFindsTheSessionTooLongMakesItCompactOnce) {
+  const Error too_long{"llm.context_too_long", "too long", Retry::Never};
+  Loop loop(spec(), 400);
+  loop.fail_with(1, too_long);
+  EXPECT_EQ(loop.last_started, Started{"compact:compact"});
+  loop.succeed(2, JsonObject{{"summary", "short"}, {"kept", JsonArray{}}, {"kept_bytes", 0}});
+  EXPECT_EQ(loop.last_started, Started{"llm:model"});
+  loop.fail_with(3, too_long);
+  ASSERT_TRUE(loop.completion);
+  EXPECT_EQ(loop.completion->error->code, "llm.context_too_long");
+}
+
+TEST(AgentLoop, WithoutReportedUsageTheEstimateCounts) {
+  AgentSpec agent = spec();
+  agent.context.tokens_max = 5'000;
+  Loop loop(agent, 4'000);
+  EXPECT_EQ(loop.last_started, Started{"compact:compact"});
+  loop.succeed(1, JsonObject{{"summary", std::string(9'000, 's')}, {"kept", JsonArray{}}, {"kept_bytes", 0}});
+  const auto reserved = loop.state().reserved, spent = loop.state().spent;
+  EXPECT_GT(spent, 0) << "nobody knows what the summary cost: its reservation";
+  loop.say(2, std::string(600, 'x'), {{"c1", "look", R"({"n":1})"}}, "", {});
+  EXPECT_EQ(loop.state().spent, spent + reserved);
+  EXPECT_GT(loop.state().context_tokens, 3'000 + 200);
+  EXPECT_LT(loop.state().context_tokens, 4'000);
+}
+
+TEST(AgentLoop, ListsShowWhatACallUnderWayMayCost) {
+  Loop loop(spec());
+  const auto reserved = [&] { return get_int(loop.run.summary.as_object(), "reserved_nano_usd"); };
+  EXPECT_EQ(reserved(), loop.state().reserved);
+  EXPECT_GT(reserved(), 0);
+  loop.say(1, "Done.");
+  EXPECT_EQ(reserved(), 0);
 }
 
 TEST(AgentLoop, AnUnusableModelErrorEndsTheRunWithIt) {
@@ -372,6 +487,32 @@ TEST(Replay, TheSameAgentShowsNoDifferenceAndAnotherPromptDoes) {
   ASSERT_TRUE(changed.first_difference);
   EXPECT_EQ(changed.first_difference->operation, 1);
   EXPECT_NE(changed.first_difference->what.find("system"), std::string::npos) << changed.first_difference->what;
+}
+
+TEST(Replay, ARunInASessionShowsNoDifference) {
+  AgentSpec agent = spec();
+  agent.context.tokens_max = 5'000;
+  Loop loop(agent, 4'500);
+  loop.succeed(1, JsonObject{{"summary", "short"}, {"kept", JsonArray{}}, {"kept_bytes", 0}}, JsonObject{{"usage", JsonObject{{"input", 4'500}}}});
+  loop.say(2, "Done.");
+  const auto same = replay_run(recorded(loop), {}, loop.spec, loop.spec, prices());
+  EXPECT_EQ(same.model_calls, 1);
+  EXPECT_FALSE(same.first_difference) << same.first_difference->what;
+}
+
+TEST(Replay, ALimitReachedByAttemptsThatWereCutOffShowsNoDifference) {
+  AgentSpec agent = spec();
+  agent.limits.usd = 30'000'000;
+  Loop loop(agent);
+  EXPECT_TRUE(loop.cut_off(1));
+  EXPECT_FALSE(loop.cut_off(1));
+  loop.fail_with(1, Error{"llm.bad_response", "cut", Retry::OutcomeUnknown});
+  EXPECT_EQ(loop.last_started, Started{"limit:limit"});
+  loop.succeed(2, JsonObject{{"continue", true}, {"add", nullptr}});
+  loop.say(3, "Done.");
+  const auto same = replay_run(recorded(loop), {}, loop.spec, loop.spec, prices());
+  EXPECT_EQ(same.model_calls, 1);
+  EXPECT_FALSE(same.first_difference) << same.first_difference->what;
 }
 
 TEST(Replay, AToolThatNoLongerExistsIsTheFirstDifference) {

@@ -34,6 +34,9 @@ class Replay {
     run_.session = run.session;
     run_.keyed = run.keyed;
     session_.id = run.session;
+    const auto first = std::ranges::find(description.operations, 1, &Operation::id);
+    if (first == description.operations.end()) return;
+    if (const Json* carried = get(object_of(first->input), "context_tokens")) session_.state = JsonObject{{"context_tokens", *carried}};
   }
 
   ReplayReport drive(const AgentProgram& program) {
@@ -74,7 +77,17 @@ class Replay {
     if (op.kind == kind::kModel && op.status == OperationStatus::Succeeded) compare_requests(op);
     if (report_.first_difference) return;
     requested_.erase(request);
+    repeat_unknown(program, op);
     take(program.ended(context(op.ended), op));
+  }
+
+  /// Attempts that may have been billed changed what the program takes for spent.
+  void repeat_unknown(const AgentProgram& program, const Operation& op) {
+    engine::PendingOperation attempt;
+    attempt.id = op.id;
+    attempt.kind = op.kind;
+    const Error unknown{"operation.interrupted", "this attempt was cut off", Retry::OutcomeUnknown};
+    for (std::int64_t i = 0; i < op.unknown_attempts; ++i) program.may_repeat(context(op.ended), attempt, unknown);
   }
 
   void compare_requests(const Operation& op) {
