@@ -152,7 +152,7 @@ Limits limits_from(const Fields& in) {
           .input_tokens = in.integer("input_tokens"),
           .output_tokens = in.integer("output_tokens"),
           .usd = in.integer("nano_usd"),
-          .parallel_tool_calls = in.integer("parallel_tool_calls", 1),
+          .parallel_tool_calls = std::min(in.integer("parallel_tool_calls", 1), Limits::kParallelToolCallsMax),
           .on_breach = in.word("on_breach", kOnBreach)};
 }
 

@@ -32,6 +32,7 @@ struct Limits {
   std::int64_t input_tokens = 0;
   std::int64_t output_tokens = 0;
   llm::NanoUsd usd = 0;
+  static constexpr std::int64_t kParallelToolCallsMax = 32;
   std::int64_t parallel_tool_calls = 8;
   enum class OnBreach { Ask, Stop } on_breach = OnBreach::Ask;  ///< steps, tokens and money; wall time always stops
 };

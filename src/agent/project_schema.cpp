@@ -130,7 +130,7 @@ std::string_view project_schema_text() {
         "input_tokens": {"description": "Default: no limit.", "type": "integer", "minimum": 1, "maximum": 1000000000000},
         "output_tokens": {"description": "Default: no limit.", "type": "integer", "minimum": 1, "maximum": 1000000000000},
         "usd": {"description": "US dollars, up to nine decimals. Default: no limit.", "type": "number", "exclusiveMinimum": 0, "maximum": 1000000},
-        "parallel_tool_calls": {"description": "Default 8.", "type": "integer", "minimum": 1, "maximum": 256},
+        "parallel_tool_calls": {"description": "Default 8.", "type": "integer", "minimum": 1, "maximum": 32},
         "on_breach": {"description": "When steps, tokens or money are used up: ask a person, or stop. Default ask.", "enum": ["ask", "stop"]}
       }
     },

@@ -239,6 +239,7 @@ TEST_F(ProjectTest, SaysWhatIsWrongAndWhere) {
       {agent("    descripton: d\n"), "6:5", "did you mean `description`?"},
       {agent("    limits: {usd: a lot}\n"), "6:19", "agents.a.limits.usd must be a number, not a string"},
       {agent("    limits: {usd: 0.1234567891}\n"), "6:19", "nine decimals"},
+      {agent("    limits: {parallel_tool_calls: 33}\n"), "6:35", "32"},
       {agent("    limits: {steps: 0}\n"), "6:21", "greater than or equal to 1"},
       {agent("    limits: {wall_time: 2 days}\n"), "6:25", "`2 days` is not a duration"},
       {agent("    limits: {wall_time: 60}\n"), "6:25", "must be a duration with its unit"},
