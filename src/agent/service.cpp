@@ -1,6 +1,9 @@
 #include "agent/service.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 
 #include "agent/agent_input.h"
 #include "agent/agent_program.h"
@@ -39,6 +42,22 @@ std::unexpected<Error> invalid_answer(std::string accepted) {
   return fail("question.invalid_answer", "this question takes: " + accepted);
 }
 
+constexpr double kCountAddedMax = 1e9;
+constexpr double kUsdAddedMax = 1e6;
+
+/// Whether `add` may extend a limit. Nothing, or nothing in it, is "as much again".
+bool is_extension(const Json& add) {
+  if (add.is_null()) return true;
+  if (!add.is_object()) return false;
+  return std::ranges::all_of(add.get_object(), [](const auto& member) {
+    if (!member.value().is_number()) return false;
+    const double amount = member.value().template to_number<double>();
+    if (member.key() == "usd") return amount >= 0 && amount <= kUsdAddedMax;
+    const bool count = member.key() == "steps" || member.key() == "input_tokens" || member.key() == "output_tokens";
+    return count && amount >= 0 && amount <= kCountAddedMax && amount == std::floor(amount);
+  });
+}
+
 Result<Resolved> resolution(const PendingOperation& op, const std::string& run, const PersonAnswer& answer) {
   Resolved out{run, op.id, Resolved::Action::Succeed, nullptr, nullptr, {}};
   const JsonObject& input = object_of(op.input);
@@ -60,6 +79,8 @@ Result<Resolved> resolution(const PendingOperation& op, const std::string& run, 
     out.result = JsonObject{{"approved", answer.decision == "approve"}, {"comment", answer.comment}, {"by", answer.by}};
   } else if (op.kind == kind::kLimit) {
     if (answer.decision != "continue" && answer.decision != "stop") return invalid_answer("continue or stop");
+    if (!is_extension(answer.add))
+      return invalid_answer("as `add` an object with usd (0 to 1000000), steps, input_tokens or output_tokens (whole numbers from 0 to 1000000000)");
     out.result = JsonObject{{"continue", answer.decision == "continue"}, {"add", answer.add}, {"by", answer.by}};
   } else {
     const std::string expected = get_string(input, "answer_kind");
@@ -79,7 +100,7 @@ class Service final : public AgentService {
 
   Task<Result<engine::Started>> invoke(Invocation invocation) override {
     const auto agent = invocation.version ? deps_.registry->version(invocation.agent, *invocation.version) : deps_.registry->current(invocation.agent);
-    if (!agent) co_return std::unexpected(deps_.registry->not_found(invocation.agent));
+    if (!agent) co_return std::unexpected(no_agent(invocation));
     const AgentSpec& spec = agent->spec;
     if (spec.session.keyed && invocation.session.empty())
       co_return fail("session.required", "the agent '" + spec.name + "' keeps a conversation per session: say which (`session`)");
@@ -199,6 +220,13 @@ class Service final : public AgentService {
   }
 
  private:
+  Error no_agent(const Invocation& invocation) const {
+    const auto versions = deps_.registry->versions(invocation.agent);
+    if (!invocation.version || versions.empty()) return deps_.registry->not_found(invocation.agent);
+    return Error{"agent.no_such_version",
+                 fmt::format("'{}' has no version {}; its newest is {}", invocation.agent, *invocation.version, versions.back().version), Retry::Never};
+  }
+
   struct Recorded {
     engine::RunDescription description;
     std::vector<llm::Message> earlier;

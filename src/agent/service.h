@@ -45,7 +45,8 @@ struct PersonAnswer {
   std::string decision;
   std::string comment;              ///< told to the model where it helps; for unknown/succeeded: the tool's result
   std::string by;                   ///< who answered, for the record
-  Json add;                         ///< limit/continue: {"usd": 1.0, "steps": 10, "input_tokens": …, "output_tokens": …}; empty: as much again
+  Json add;                         ///< limit/continue: {"usd": 1.0, "steps": 10, "input_tokens": …, "output_tokens": …}; empty: as much again.
+                                    ///< Counts up to 10⁹, usd up to 10⁶; anything else is `question.invalid_answer`
 };
 
 struct ForkRequest {
@@ -69,7 +70,7 @@ class AgentService {
  public:
   virtual ~AgentService() = default;
 
-  /// Errors: `agent.not_found`, `input.invalid`, `session.required`, `session.not_keyed`, and those of `Engine::start`.
+  /// Errors: `agent.not_found`, `agent.no_such_version`, `input.invalid`, `session.required`, `session.not_keyed`, and those of `Engine::start`.
   virtual Task<Result<engine::Started>> invoke(Invocation invocation) = 0;
   /// Open questions, oldest first; of one run or of all (`run` empty), at most `limit`.
   virtual Task<Result<std::vector<Question>>> questions(std::string run, std::size_t limit) = 0;

@@ -186,7 +186,7 @@ TEST_F(ServerTest, BadRequestsGetAClearProblem) {
       {runs, R"({"input": "x", "version": "1"})", 400, "request.invalid"},
       {runs, R"({"input": "x", "session": "s"})", 422, "session.not_keyed"},
       {runs + "?wait=soon", R"({"input": "x"})", 400, "request.invalid"},
-      {runs, R"({"input": "x", "version": 99})", 404, "agent.not_found"},
+      {runs, R"({"input": "x", "version": 99})", 404, "agent.no_such_version"},
       {"/v1/agents/desk/runs", R"({"input": "x"})", 422, "session.required"},
       {"/v1/agents/nobody/runs", R"({"input": "x"})", 404, "agent.not_found"},
       {"/v1/runs/run_x/cancel", "", 404, "run.not_found"},
