@@ -80,8 +80,8 @@ class Steps final : public AgentSteps {
     if (kind == kind::kMemory) co_return co_await use_memory(std::move(call));
     const auto version = deps_.registry->version(call.program, call.version);
     if (!version) co_return failed({"program.not_found", "the version that this run started with is not deployed any more", Retry::Never});
-    if (kind == kind::kTool) co_return co_await call_tool(std::move(call), version->spec);
-    co_return co_await call_model(std::move(call), version->spec);
+    if (kind == kind::kTool) co_return co_await call_tool(std::move(call), version);
+    co_return co_await call_model(std::move(call), version);
   }
 
   void hibernated(const std::string& session) override {
@@ -148,7 +148,8 @@ class Steps final : public AgentSteps {
     co_return ConversationReader::with_run(earlier, *operations, operation);
   }
 
-  Task<StepOutcome> call_model(StepCall call, AgentSpec spec) {
+  Task<StepOutcome> call_model(StepCall call, std::shared_ptr<const AgentVersion> version) {
+    const AgentSpec& spec = version->spec;
     auto messages = co_await conversation(call);
     if (!messages) co_return failed({messages.error().code, messages.error().message, Retry::Safe});
     const bool compact = call.operation.kind == kind::kCompact;
@@ -220,7 +221,8 @@ class Steps final : public AgentSteps {
     return JsonObject{{"summary", std::move(summary)}, {"kept", std::move(kept_json)}, {"kept_bytes", bytes}};
   }
 
-  Task<StepOutcome> call_tool(StepCall call, AgentSpec spec) {
+  Task<StepOutcome> call_tool(StepCall call, std::shared_ptr<const AgentVersion> version) {
+    const AgentSpec& spec = version->spec;
     auto tool = tools_.find(spec, call.version, call.operation.name);
     if (!tool) co_return failed(tool.error());
     const ToolSpec& declared = *spec.find_tool(call.operation.name);
@@ -244,7 +246,8 @@ class Steps final : public AgentSteps {
     const auto version = deps_.registry->version(call.program, call.version);
     const ToolSpec* tool = version ? version->spec.find_tool(call.operation.name) : nullptr;
     const bool shared = tool && get_string(object_of(tool->config), "scope") == "shared";
-    const JsonObject arguments = object_of(object_of(call.operation.input).contains("arguments") ? object_of(call.operation.input).at("arguments") : Json(nullptr));
+    const JsonObject* given = get_object(object_of(call.operation.input), "arguments");
+    const JsonObject& arguments = given ? *given : object_of(nullptr);
     const std::string action = get_string(arguments, "action"), name = get_string(arguments, "key");
     const std::string prefix = shared ? std::string(kSharedMemory) + call.program + "/" : engine::keys::memory_prefix(call.partition, call.session);
     const std::string key = shared ? prefix + net::percent_encode(name) : engine::keys::memory(call.partition, call.session, name);

@@ -20,7 +20,7 @@ std::string version_key(const std::string& name, std::int64_t version) {
 
 struct AgentRegistry::Entry {
   std::int64_t current = 0;  ///< 0: removed
-  std::map<std::int64_t, AgentVersion> versions;
+  std::map<std::int64_t, std::shared_ptr<const AgentVersion>> versions;
   std::map<std::int64_t, std::shared_ptr<const AgentProgram>> programs;
 };
 
@@ -48,7 +48,8 @@ Task<Result<void>> AgentRegistry::load() {
       auto spec = body ? spec_from_json(*body) : Result<AgentSpec>(fail("agent.invalid", "no spec"));
       if (!spec) co_return fail("store.damaged", "version " + row.key + " cannot be read: " + spec.error().message);
       const std::int64_t version = get_int(object, "version");
-      entry->versions[version] = AgentVersion{version, std::move(*spec), from_unix_ms(get_int(object, "deployed"))};
+      entry->versions[version] =
+          std::make_shared<const AgentVersion>(AgentVersion{version, std::move(*spec), from_unix_ms(get_int(object, "deployed"))});
     }
     more = rows->size() == kPage;
     if (more) range.begin = rows->back().key + '\0';
@@ -81,13 +82,13 @@ Task<Result<AgentVersion>> AgentRegistry::write(AgentSpec spec, bool make_curren
   if (!written->committed()) co_return fail("agent.deploy_conflict", "somebody else deployed '" + name + "' at the same moment; deploy again", Retry::Safe);
   auto& entry = agents_[name];
   if (!entry) entry = std::make_unique<Entry>();
-  entry->versions[number] = version;
+  entry->versions[number] = std::make_shared<const AgentVersion>(version);
   if (make_current) entry->current = number;
   co_return version;
 }
 
 Task<Result<AgentVersion>> AgentRegistry::deploy(AgentSpec spec) {
-  if (auto now = current(spec.name); now && to_canonical_text(to_json(now->spec)) == to_canonical_text(to_json(spec))) co_return std::move(*now);
+  if (auto now = current(spec.name); now && to_canonical_text(to_json(now->spec)) == to_canonical_text(to_json(spec))) co_return *now;
   co_return co_await write(std::move(spec), true);
 }
 
@@ -105,7 +106,7 @@ Task<Result<AgentVersion>> AgentRegistry::rollback(std::string name, std::option
   const auto wanted = entry.versions.find(*version);
   if (wanted == entry.versions.end())
     co_return fail("agent.no_such_version", "'" + name + "' has no version " + std::to_string(*version) + "; its newest is " + std::to_string(entry.versions.rbegin()->first));
-  AgentVersion out = wanted->second;
+  AgentVersion out = *wanted->second;
   auto written = co_await write_head(name, out.version);
   if (!written) co_return std::unexpected(written.error());
   co_return out;
@@ -119,27 +120,27 @@ Task<Result<void>> AgentRegistry::remove(std::string name) {
 std::vector<AgentVersion> AgentRegistry::list() const {
   std::vector<AgentVersion> out;
   for (const auto& [name, entry] : agents_)
-    if (const auto at = entry->versions.find(entry->current); at != entry->versions.end()) out.push_back(at->second);
+    if (const auto at = entry->versions.find(entry->current); at != entry->versions.end()) out.push_back(*at->second);
   return out;
 }
 
-std::optional<AgentVersion> AgentRegistry::current(const std::string& name) const {
+std::shared_ptr<const AgentVersion> AgentRegistry::current(const std::string& name) const {
   const auto found = agents_.find(name);
-  if (found == agents_.end() || found->second->current == 0) return std::nullopt;
+  if (found == agents_.end() || found->second->current == 0) return nullptr;
   return version(name, found->second->current);
 }
 
-std::optional<AgentVersion> AgentRegistry::version(const std::string& name, std::int64_t version) const {
+std::shared_ptr<const AgentVersion> AgentRegistry::version(const std::string& name, std::int64_t version) const {
   const auto found = agents_.find(name);
-  if (found == agents_.end()) return std::nullopt;
+  if (found == agents_.end()) return nullptr;
   const auto at = found->second->versions.find(version);
-  return at == found->second->versions.end() ? std::nullopt : std::optional(at->second);
+  return at == found->second->versions.end() ? nullptr : at->second;
 }
 
 std::vector<AgentVersion> AgentRegistry::versions(const std::string& name) const {
   std::vector<AgentVersion> out;
   if (const auto found = agents_.find(name); found != agents_.end())
-    for (const auto& [number, version] : found->second->versions) out.push_back(version);
+    for (const auto& [number, version] : found->second->versions) out.push_back(*version);
   return out;
 }
 
@@ -157,7 +158,7 @@ std::shared_ptr<const engine::Program> AgentRegistry::find(const std::string& na
   if (const auto made = entry.programs.find(version); made != entry.programs.end()) return made->second;
   const auto at = entry.versions.find(version);
   if (at == entry.versions.end()) return nullptr;
-  auto program = AgentProgram::make(at->second.spec, prices_);
+  auto program = AgentProgram::make(at->second->spec, prices_);
   if (!program) return nullptr;
   return entry.programs[version] = std::move(*program);
 }

@@ -38,8 +38,9 @@ class AgentRegistry final : public engine::ProgramHost {
 
   /// Current versions by name.
   std::vector<AgentVersion> list() const;
-  std::optional<AgentVersion> current(const std::string& name) const;
-  std::optional<AgentVersion> version(const std::string& name, std::int64_t version) const;
+  /// Null when there is none. A version never changes; a caller may keep it.
+  std::shared_ptr<const AgentVersion> current(const std::string& name) const;
+  std::shared_ptr<const AgentVersion> version(const std::string& name, std::int64_t version) const;
   std::vector<AgentVersion> versions(const std::string& name) const;
   /// The error for an unknown name, with the names that exist.
   Error not_found(const std::string& name) const;
