@@ -9,6 +9,7 @@ namespace mayfly::engine {
 namespace {
 
 constexpr Millis kStoreRetry{200};
+constexpr Millis kStoreWarning{5'000};
 constexpr std::size_t kEventsPerCommit = 32;
 constexpr std::size_t kEventRecordsMax = 20;  ///< that one event writes, beside two for each pending operation that it may end
 
@@ -370,7 +371,12 @@ void EngineImpl::committed(Actor* actor, Transition transition, Version version,
 
 Task<> EngineImpl::commit_failed(Actor* actor, std::vector<Envelope> taken, Error error) {
   ++counters_.commit_failures;
-  log::warn("the store does not take a commit; trying again", {{"actor", actor->id}, {"code", error.code}, {"error", error.message}});
+  // Many actors may wait for one disk: one of them speaks for all.
+  const auto now = deps_.clock->monotonic();
+  if (!store_warned_ || now - *store_warned_ > kStoreWarning) {
+    store_warned_ = now;
+    log::warn("the store fails; what it did not take is tried again", {{"actor", actor->id}, {"code", error.code}, {"error", error.message}});
+  }
   // What was applied in memory never happened, or is not known to have: start again from what is stored.
   actor->loaded = false;
   actor->one_by_one = error.code == "store.invalid_batch";

@@ -120,6 +120,7 @@ class EngineImpl final : public Engine {
   std::size_t unloaded_ = 0;  ///< actors whose state is still to be read
   std::size_t steps_running_ = 0;
   EngineCounters counters_;
+  std::optional<std::chrono::nanoseconds> store_warned_;
 };
 
 }  // namespace mayfly::engine

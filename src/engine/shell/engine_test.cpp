@@ -12,7 +12,8 @@
 namespace mayfly::engine {
 namespace {
 
-/// A program that does what its input says: {"do": "step" | "invoke" | "wait" | "large"}.
+/// A program that does what its input says: {"do": "step" | "hold" (a step of one second) | "once" (the same, at most once) | "invoke" | "wait" |
+/// "large"}.
 class Scripted final : public Program {
  public:
   Decision begin(ProgramContext context, const Json& input) const override {
@@ -28,6 +29,7 @@ class Scripted final : public Program {
       request.type = OperationType::Wait;
       request.due = context.now + Millis{get_int(input.as_object(), "ms")};
     }
+    if (what == "once") request.repeat = Repeat::Never;
     out.start.push_back(std::move(request));
     return out;
   }
@@ -52,23 +54,55 @@ class Host final : public ProgramHost {
 
 class Steps final : public StepExecutor {
  public:
-  explicit Steps(int* executed) : executed_(executed) {}
+  Steps(int* executed, Clock& clock) : executed_(executed), clock_(clock) {}
   Task<StepOutcome> execute(StepCall call) override {
     ++*executed_;
     StepOutcome out;
+    if (call.operation.kind == "hold" || call.operation.kind == "once") co_await sleep_for(clock_, Millis{1'000});
     out.result = call.operation.kind == "large" ? Json(std::string(200'000, 'x')) : Json("done by " + call.program);
     co_return out;
   }
 
  private:
   int* executed_;
+  Clock& clock_;
+};
+
+/// Fails for one kind of row, as long as it is told to.
+class PickyStore final : public Store {
+ public:
+  explicit PickyStore(SimStore& inner) : inner_(inner) {}
+  Task<Result<std::optional<Record>>> get(std::string key) override {
+    if (!fail_reads_of.empty() && key.contains(fail_reads_of)) co_return fail("store.io", "injected", Retry::Safe);
+    co_return co_await inner_.get(std::move(key));
+  }
+  Task<Result<std::vector<Record>>> scan(KeyRange range, std::size_t limit, Direction direction) override {
+    if (!fail_reads_of.empty() && range.begin.contains(fail_reads_of)) co_return fail("store.io", "injected", Retry::Safe);
+    co_return co_await inner_.scan(std::move(range), limit, direction);
+  }
+  Task<Result<CommitOutcome>> commit(Batch batch) override {
+    for (const Put& put : batch.puts)
+      if (!fail_writes_of.empty() && put.key.contains(fail_writes_of)) co_return fail("store.full", "injected", Retry::Safe);
+    co_return co_await inner_.commit(std::move(batch));
+  }
+  std::unique_ptr<Watch> watch(std::string prefix, std::function<void()> changed) override { return inner_.watch(std::move(prefix), std::move(changed)); }
+  bool exclusive() const override { return true; }
+  Task<> close() override { return inner_.close(); }
+
+  std::string fail_reads_of, fail_writes_of;
+
+ private:
+  SimStore& inner_;
 };
 
 /// A server on a disk that outlives it.
 struct Server {
-  Server(asio::io_context& io, SimClock& world_clock, SimDisk& disk, MemoryBlobStore& blobs, int* executed, std::uint64_t seed)
-      : clock(world_clock), random(seed), store(disk, io.get_executor(), clock, random), steps(executed), tasks(io.get_executor()) {
-    engine = make_engine({.executor = io.get_executor(), .store = &store, .blobs = &blobs, .clock = &clock, .random = &random, .programs = &host, .steps = &steps},
+  Server(asio::io_context& io, SimClock& world_clock, SimDisk& disk, MemoryBlobStore& blobs, int* executed, std::uint64_t seed,
+         std::string fail_reads_of, std::string fail_writes_of)
+      : clock(world_clock), random(seed), store(disk, io.get_executor(), clock, random), steps(executed, clock), tasks(io.get_executor()) {
+    picky.fail_reads_of = std::move(fail_reads_of);
+    picky.fail_writes_of = std::move(fail_writes_of);
+    engine = make_engine({.executor = io.get_executor(), .store = &picky, .blobs = &blobs, .clock = &clock, .random = &random, .programs = &host, .steps = &steps},
                          {.partitions = 4});
     tasks.spawn(open());
   }
@@ -84,6 +118,7 @@ struct Server {
   ProcessClock clock;
   SeededRandom random;
   SimStore store;
+  PickyStore picky{store};
   Host host;
   Steps steps;
   std::unique_ptr<Engine> engine;
@@ -97,8 +132,8 @@ class EngineTest : public ::testing::Test {
     for (auto& server : servers_) server->die();
     disk_.release_crashed();
   }
-  Server& boot() {
-    servers_.push_back(std::make_unique<Server>(io_, clock_, disk_, blobs_, &executed_, ++seed_));
+  Server& boot(const std::string& fail_reads_of = "", const std::string& fail_writes_of = "") {
+    servers_.push_back(std::make_unique<Server>(io_, clock_, disk_, blobs_, &executed_, ++seed_, fail_reads_of, fail_writes_of));
     run_until([&] { return servers_.back()->ready; });
     return *servers_.back();
   }
@@ -126,6 +161,20 @@ class EngineTest : public ::testing::Test {
   StartRequest request(const std::string& what, const std::string& session = "") {
     return {.program = "parent", .version = 1, .session_key = session, .input = JsonObject{{"do", what}, {"ms", 60'000}, {"session", "s1"}}};
   }
+  Server& server() { return *servers_.back(); }
+  void turn(int times) {
+    for (int i = 0; i < times; ++i) {
+      io_.poll();
+      clock_.advance();
+    }
+  }
+  template <class T>
+  std::shared_ptr<std::optional<T>> begin(Task<T> task) {
+    auto out = std::make_shared<std::optional<T>>();
+    server().tasks.spawn(keep(std::move(task), out.get()));
+    pending_.push_back(out);
+    return out;
+  }
   bool until_ended(const std::string& run) {
     for (int i = 0; i < 1000 && !ended(run); ++i) {
       io_.poll();
@@ -141,6 +190,7 @@ class EngineTest : public ::testing::Test {
   MemoryBlobStore blobs_;
   int executed_ = 0;
   std::uint64_t seed_ = 0;
+  std::vector<std::shared_ptr<void>> pending_;  // outlive the tasks that write to them
   std::vector<std::unique_ptr<Server>> servers_;
 };
 
@@ -260,6 +310,134 @@ TEST_F(EngineTest, AnInvokedRunAnswersItsParentWhereverTheServerDies) {
     for (const auto& [key, cell] : disk_.cells()) EXPECT_FALSE(key.contains("/b/")) << "undelivered: " << key;
     servers_.back()->die();
   }
+}
+
+TEST_F(EngineTest, CancellingAWaitingRunTwiceLeavesTheOthersInLine) {
+  boot();
+  const auto first = wait(engine().start(request("hold", "k")));
+  const auto second = wait(engine().start(request("step", "k")));
+  const auto third = wait(engine().start(request("step", "k")));
+  server().store.set_faults({.apply_delay_max = Millis{20}});
+  const auto fourth = begin(engine().start(request("step", "k")));
+  const auto a = begin(engine().cancel(second->run, "1"));
+  const auto b = begin(engine().cancel(second->run, "2"));
+  run_until([&] { return a->has_value() && b->has_value() && fourth->has_value(); });
+  EXPECT_TRUE(until_ended(third->run));
+  EXPECT_TRUE(until_ended((**fourth)->run));
+}
+
+TEST_F(EngineTest, AnAtMostOnceStepIsNotRepeatedWhenItsRecoveryCannotBeWritten) {
+  boot();
+  const auto run = wait(engine().start(request("once", "k")));
+  run_until([&] { return executed_ == 1; });
+  server().die();
+  boot("", "/x/");
+  turn(20);
+  server().picky.fail_writes_of.clear();
+  turn(200);
+  EXPECT_EQ(executed_, 1);
+  EXPECT_EQ(get(run->run).wait->kind, WaitReason::Kind::OutcomeUnknown);
+}
+
+TEST_F(EngineTest, AnEndAndTheNextStartMayMeetAfterAFailedCommit) {
+  boot();
+  const auto first = wait(engine().start(request("hold", "k")));
+  run_until([&] { return executed_ == 1; });
+  server().store.set_faults({.full = 1});
+  run_until([&] { return engine().counters().commit_failures > 0; });
+  const auto second = begin(engine().start(request("step", "k")));
+  io_.poll();
+  server().store.set_faults({});
+  turn(100);
+  ASSERT_TRUE(second->has_value());
+  EXPECT_TRUE(until_ended(first->run));
+  EXPECT_TRUE(until_ended((**second)->run));
+}
+
+TEST_F(EngineTest, ATimerWhoseCommitGaveNoAnswerStillFires) {
+  boot();
+  server().store.set_faults({.unknown_applied = 1});
+  const auto run = begin(engine().start(request("wait", "k")));
+  run_until([&] { return engine().counters().commit_failures > 0; });
+  server().store.set_faults({});
+  run_until([&] { return run->has_value(); });
+  EXPECT_TRUE(until_ended((**run)->run));
+}
+
+TEST_F(EngineTest, AStartThatBecameDurableIsNeverAnsweredAsIfItHadNot) {
+  boot();
+  server().store.set_faults({.unknown_applied = 1});
+  const auto run = begin(engine().start(request("step", "k")));
+  run_until([&] { return engine().counters().commit_failures > 0; });
+  server().store.set_faults({.read_failed = 1});
+  run_until([&] { return engine().counters().commit_failures > 1; });
+  server().store.set_faults({});
+  turn(300);
+  ASSERT_TRUE(run->has_value());
+  ASSERT_TRUE(**run) << (**run).error().message;
+  EXPECT_FALSE(get((**run)->run).open());
+}
+
+TEST_F(EngineTest, InputAsDeepAsIsAcceptedCanBeReadAgain) {
+  boot();
+  StartRequest deep = request("step", "k");
+  Json value = 1;
+  for (int i = 0; i < 62; ++i) value = JsonArray{value};
+  deep.input.as_object()["deep"] = value;
+  ASSERT_TRUE(parse_json(to_text(deep.input)));
+  const auto run = wait(engine().start(deep));
+  const auto operations = wait(engine().operations(run->run, -1));
+  ASSERT_TRUE(operations) << operations.error().message;
+}
+
+TEST_F(EngineTest, ALateExpiryLeavesANewerClaimAlone) {
+  boot();
+  StartRequest keyed = request("step", "k");
+  keyed.idempotency_key = "key";
+  const auto first = wait(engine().start(keyed));
+  ASSERT_TRUE(until_ended(first->run));
+  server().die();
+  const TimePoint expired = clock_.now() + Millis{25 * 3'600'000};
+  const auto alarm = clock_.call_after(Millis{25 * 3'600'000}, [] {});
+  while (clock_.now() < expired) clock_.advance();
+  boot("/t/");
+  const auto second = wait(engine().start(keyed));
+  server().picky.fail_reads_of.clear();
+  turn(50);
+  const auto third = wait(engine().start(keyed));
+  EXPECT_NE(first->run, second->run);
+  EXPECT_EQ(second->run, third->run);
+}
+
+TEST_F(EngineTest, AMessageThatJoinsJoinsOnceWhenItsCommitGivesNoAnswer) {
+  boot();
+  const auto run = wait(engine().start(request("hold", "k")));
+  server().store.set_faults({.unknown_applied = 1});
+  StartRequest message = request("step", "k");
+  message.when_busy = BusyPolicy::Steer;
+  const auto joined = begin(engine().start(message));
+  run_until([&] { return engine().counters().commit_failures > 0; });
+  server().store.set_faults({});
+  run_until([&] { return joined->has_value(); });
+  const auto operations = wait(engine().operations(run->run, -1));
+  EXPECT_EQ(std::ranges::count(*operations, "message", &Operation::kind), 1);
+}
+
+TEST_F(EngineTest, StopsWhileAWaitingRunCannotBeRead) {
+  boot();
+  const auto first = wait(engine().start(request("hold", "k")));
+  (void)wait(engine().start(request("step", "k")));
+  server().picky.fail_reads_of = "/o/";
+  ASSERT_TRUE(until_ended(first->run));
+  struct Stop {
+    static Task<bool> run(Engine* engine) {
+      co_await engine->stop(Millis{0});
+      co_return true;
+    }
+  };
+  const auto stopped = begin(Stop::run(&engine()));
+  turn(3'000);
+  EXPECT_TRUE(stopped->has_value());
 }
 
 TEST_F(EngineTest, CancellingAParentCancelsTheRunItInvoked) {
