@@ -1,6 +1,7 @@
 #include "agent/conversation.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "agent/agent_input.h"
 #include "agent/agent_program.h"
@@ -20,6 +21,46 @@ const engine::Operation* newest_summary(const std::vector<engine::Operation>& op
 
 void append(std::vector<llm::Message>& to, std::vector<llm::Message> more) {
   to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+/// Collects values so that different ones never give the same bytes: each is preceded by its length.
+class Canonical {
+ public:
+  void add(std::string_view text) {
+    add(static_cast<std::int64_t>(text.size()));
+    bytes_ += text;
+  }
+  void add(std::int64_t number) {
+    bytes_ += std::to_string(number);
+    bytes_ += ':';
+  }
+  void add(const Json& value) {
+    if (value.is_null()) return add(std::string_view());
+    add(to_canonical_text(value));
+  }
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  std::string bytes_;
+};
+
+/// Enumerators count by their number: new ones go to the end, so that what journals hold keeps its meaning.
+template <class Enum>
+  requires std::is_enum_v<Enum>
+std::int64_t number_of(Enum value) {
+  return static_cast<std::int64_t>(value);
+}
+
+void add(Canonical& out, const llm::Message& message) {
+  out.add(number_of(message.role));
+  out.add(static_cast<std::int64_t>(message.content.size()));
+  for (const llm::Content& part : message.content) {
+    out.add(number_of(part.kind));
+    for (const std::string* text : {&part.text, &part.id, &part.name, &part.media_type, &part.data, &part.url}) out.add(*text);
+    out.add(std::int64_t{part.is_error});
+    out.add(part.arguments);
+    out.add(part.opaque);
+  }
 }
 
 }  // namespace
@@ -74,6 +115,30 @@ llm::LlmRequest make_request(const AgentSpec& spec, std::vector<llm::Message> me
   return request;
 }
 
-std::string hash_of(const llm::LlmRequest& request) { return sha256_hex(to_canonical_text(llm::to_json(request))); }
+std::string hash_of(const llm::LlmRequest& request) {
+  // Not the JSON form: building and sorting that for a whole conversation would cost more than all the rest of a model call.
+  Canonical out;
+  out.add(request.model);
+  out.add(request.system);
+  out.add(static_cast<std::int64_t>(request.messages.size()));
+  for (const llm::Message& message : request.messages) add(out, message);
+  out.add(static_cast<std::int64_t>(request.tools.size()));
+  for (const llm::ToolDefinition& tool : request.tools) {
+    out.add(tool.name);
+    out.add(tool.description);
+    out.add(tool.parameters);
+  }
+  out.add(number_of(request.tool_choice));
+  out.add(number_of(request.reasoning));
+  out.add(std::int64_t{request.parallel_tool_calls});
+  out.add(std::int64_t{request.cache_prompt});
+  out.add(request.output_tokens_max);
+  out.add(request.temperature ? Json(*request.temperature) : Json());
+  out.add(request.output_schema ? *request.output_schema : Json());
+  out.add(static_cast<std::int64_t>(request.stop.size()));
+  for (const std::string& text : request.stop) out.add(text);
+  out.add(request.user);
+  return sha256_hex(out.bytes());
+}
 
 }  // namespace mayfly::agent

@@ -38,6 +38,20 @@ TEST(Json, WritesNumbersAsPeopleDoAndReadsThemBack) {
   }
 }
 
+TEST(Json, WritesTextsThatReadBackTheSame) {
+  std::string text = "\xc3\xa4 \"quoted\" \\ /";
+  for (int byte = 0; byte <= 0x20; ++byte) text += static_cast<char>(byte);
+  EXPECT_EQ(parse_json(to_text(Json(text)))->get_string(), text);
+  EXPECT_EQ(parse_json(to_canonical_text(JsonObject{{text, 1}}))->get_object().begin()->key(), text);
+  EXPECT_EQ(to_text(Json("a\nb\x01\x1f")), R"("a\nb\u0001\u001f")");
+}
+
+TEST(Json, NumbersBeyondTheRangeStayJson) {
+  const auto huge = parse_json("[1e999,-1e999]");
+  ASSERT_TRUE(huge);
+  EXPECT_EQ(parse_json(to_text(*huge)), huge);
+}
+
 TEST(Json, LossyUtf8AlwaysGivesUtf8) {
   EXPECT_EQ(to_utf8_lossy("ok \xc3\xa4"), "ok \xc3\xa4");
   EXPECT_TRUE(is_utf8(to_utf8_lossy("\xff\xfe\xed\xa0\x80\xf4\x90\x80\x80\xc0\xaf")));

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json/parser.hpp>
-#include <boost/json/serialize.hpp>
+#include <charconv>
+#include <cmath>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -29,37 +32,75 @@ Position position_of(std::string_view text, std::size_t offset) {
   return at;
 }
 
-bool has_double(const Json& value) {
-  if (value.is_double()) return true;
-  if (const auto* object = value.if_object()) {
-    for (const auto& member : *object)
-      if (has_double(member.value())) return true;
-  } else if (const auto* array = value.if_array()) {
-    for (const auto& element : *array)
-      if (has_double(element)) return true;
+void write_string(std::string_view text, std::string& out) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  out += '"';
+  std::size_t plain = 0;  // where the part begins that needs no escape
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+    out.append(text, plain, i - plain);
+    plain = i + 1;
+    out += '\\';
+    switch (byte) {
+      case '"':
+      case '\\': out += text[i]; break;
+      case '\b': out += 'b'; break;
+      case '\f': out += 'f'; break;
+      case '\n': out += 'n'; break;
+      case '\r': out += 'r'; break;
+      case '\t': out += 't'; break;
+      default: out.append("u00").append(1, kHex[byte >> 4]).append(1, kHex[byte & 15]);
+    }
   }
-  return false;
+  out.append(text, plain);
+  out += '"';
 }
 
-/// Boost writes 18.5 as 1.85E1: right, but nothing to show to people and models.
-std::string number_text(double number) {
-  std::string text = fmt::format("{}", number);
-  if (text.find_first_of(".en") == std::string::npos) text += ".0";
-  return text;
+/// The shortest text that reads back as the same number; never 1.85E1, which is nothing to show to people and models.
+void write_number(double number, std::string& out) {
+  if (!std::isfinite(number)) {
+    out += std::isnan(number) ? "null" : number > 0 ? "1e99999" : "-1e99999";
+    return;
+  }
+  const std::size_t begin = out.size();
+  fmt::format_to(std::back_inserter(out), "{}", number);
+  if (out.find_first_of(".e", begin) == std::string::npos) out += ".0";
+}
+
+template <class Integer>
+void write_integer(Integer number, std::string& out) {
+  std::array<char, 24> digits;
+  out.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr);
+}
+
+void write_scalar(const Json& value, std::string& out) {
+  switch (value.kind()) {
+    case boost::json::kind::null: out += "null"; break;
+    case boost::json::kind::bool_: out += value.get_bool() ? "true" : "false"; break;
+    case boost::json::kind::int64: write_integer(value.get_int64(), out); break;
+    case boost::json::kind::uint64: write_integer(value.get_uint64(), out); break;
+    case boost::json::kind::double_: write_number(value.get_double(), out); break;
+    default: write_string(value.get_string(), out);
+  }
+}
+
+void write_plain(const Json& value, std::string& out);
+
+void write_plain(const JsonObject& object, std::string& out) {
+  out += '{';
+  for (bool first = true; const auto& [key, member] : object) {
+    if (!std::exchange(first, false)) out += ',';
+    write_string(key, out);
+    out += ':';
+    write_plain(member, out);
+  }
+  out += '}';
 }
 
 void write_plain(const Json& value, std::string& out) {
-  if (value.is_double()) {
-    out += number_text(value.get_double());
-  } else if (const auto* object = value.if_object()) {
-    out += '{';
-    for (bool first = true; const auto& [key, member] : *object) {
-      if (!std::exchange(first, false)) out += ',';
-      out += boost::json::serialize(key);
-      out += ':';
-      write_plain(member, out);
-    }
-    out += '}';
+  if (const auto* object = value.if_object()) {
+    write_plain(*object, out);
   } else if (const auto* array = value.if_array()) {
     out += '[';
     for (bool first = true; const auto& element : *array) {
@@ -68,7 +109,7 @@ void write_plain(const Json& value, std::string& out) {
     }
     out += ']';
   } else {
-    out += boost::json::serialize(value);
+    write_scalar(value, out);
   }
 }
 
@@ -80,7 +121,9 @@ void write_pretty(const Json& value, std::string& out, std::size_t indent) {
     for (const auto& [key, member] : *object) {
       if (!first) out += ",\n";
       first = false;
-      out += pad + boost::json::serialize(key) + ": ";
+      out += pad;
+      write_string(key, out);
+      out += ": ";
       write_pretty(member, out, indent + 2);
     }
     out += "\n" + std::string(indent, ' ') + "}";
@@ -108,7 +151,7 @@ void write_canonical(const Json& value, std::string& out) {
     out += '{';
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (i) out += ',';
-      out += boost::json::serialize(boost::json::string_view(keys[i]));
+      write_string(keys[i], out);
       out += ':';
       write_canonical(*object->if_contains(keys[i]), out);
     }
@@ -155,7 +198,8 @@ Result<Json> parse_json(std::string_view text, JsonLimits limits) {
   try {
     boost::json::parse_options options;
     options.max_depth = limits.depth_max;
-    boost::json::parser parser({}, options);
+    std::array<unsigned char, 4096> scratch;  // enough for most texts; more is taken from the heap
+    boost::json::parser parser({}, options, scratch.data(), scratch.size());
     boost::system::error_code error;
     const std::size_t used = parser.write_some(text.data(), text.size(), error);
     if (error == boost::json::error::too_deep)
@@ -174,16 +218,15 @@ Result<Json> parse_json(std::string_view text, JsonLimits limits) {
 }
 
 std::string to_text(const Json& value) {
-  if (!has_double(value)) return boost::json::serialize(value);
   std::string out;
   write_plain(value, out);
   return out;
 }
 
 std::string to_text(const JsonObject& value) {
-  for (const auto& member : value)
-    if (has_double(member.value())) return to_text(Json(value));
-  return boost::json::serialize(value);
+  std::string out;
+  write_plain(value, out);
+  return out;
 }
 
 std::string to_pretty_text(const Json& value) {
