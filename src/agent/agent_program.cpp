@@ -103,7 +103,10 @@ llm::NanoUsd AgentProgram::worst_price(std::int64_t input, std::int64_t output) 
 void AgentProgram::save(Turn& turn) const {
   const LoopState& state = turn.state;
   turn.context.run.state = state.to_json();
-  JsonObject summary{{"steps", state.steps}, {"input_tokens", state.input_used()}, {"output_tokens", state.output_used()}, {"nano_usd", state.spent}};
+  JsonObject summary{{"steps", state.steps},
+                     {"input_tokens", state.input_used()},
+                     {"output_tokens", state.output_used()},
+                     {"nano_usd", state.spent}};
   // A run that is cancelled during a model call ends with what that call may have cost beside what is known.
   if (state.reserved > 0) summary["reserved_nano_usd"] = state.reserved;
   turn.context.run.summary = std::move(summary);
@@ -419,7 +422,8 @@ void AgentProgram::take_calls(Turn& turn, const llm::Message& message, Ending en
       for (const auto& [name, entry] : tools_) names += (names.empty() ? "" : ", ") + name;
       call.refusal = "There is no tool '" + part.name + "'. " + (names.empty() ? "You have no tools." : "You have: " + names + ".");
     } else if (cut_off) {
-      call.refusal = "Your call was cut off at the output limit: it was not made. Make it again with shorter arguments, or in smaller parts.";
+      call.refusal = "Your call was cut off at the output limit: it was not made. "
+                     "Make it again with shorter arguments, or in smaller parts.";
     } else {
       if (!call.arguments.is_object())
         if (auto repaired = repair_json_object(part.text)) call.arguments = std::move(*repaired);

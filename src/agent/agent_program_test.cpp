@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "agent/agent_input.h"
 #include "agent/conversation.h"
@@ -79,7 +80,7 @@ class Loop {
 
   Operation pop(std::int64_t id) {
     const auto at = std::ranges::find(run.pending, id, &engine::PendingOperation::id);
-    EXPECT_NE(at, run.pending.end()) << "operation " << id << " is pending";
+    if (at == run.pending.end()) throw std::logic_error(fmt::format("operation {} is not pending", id));
     Operation op;
     op.id = at->id;
     op.type = at->type;
@@ -493,7 +494,8 @@ TEST(Replay, ARunInASessionShowsNoDifference) {
   AgentSpec agent = spec();
   agent.context.tokens_max = 5'000;
   Loop loop(agent, 4'500);
-  loop.succeed(1, JsonObject{{"summary", "short"}, {"kept", JsonArray{}}, {"kept_bytes", 0}}, JsonObject{{"usage", JsonObject{{"input", 4'500}}}});
+  loop.succeed(1, JsonObject{{"summary", "short"}, {"kept", JsonArray{}}, {"kept_bytes", 0}},
+               JsonObject{{"usage", JsonObject{{"input", 4'500}}}});
   loop.say(2, "Done.");
   const auto same = replay_run(recorded(loop), {}, loop.spec, loop.spec, prices());
   EXPECT_EQ(same.model_calls, 1);

@@ -80,7 +80,8 @@ Result<Resolved> resolution(const PendingOperation& op, const std::string& run, 
   } else if (op.kind == kind::kLimit) {
     if (answer.decision != "continue" && answer.decision != "stop") return invalid_answer("continue or stop");
     if (!is_extension(answer.add))
-      return invalid_answer("as `add` an object with usd (0 to 1000000), steps, input_tokens or output_tokens (whole numbers from 0 to 1000000000)");
+      return invalid_answer("as `add` an object with usd (0 to 1000000), steps, input_tokens or output_tokens "
+                            "(whole numbers from 0 to 1000000000)");
     out.result = JsonObject{{"continue", answer.decision == "continue"}, {"add", answer.add}, {"by", answer.by}};
   } else {
     const std::string expected = get_string(input, "answer_kind");
@@ -223,8 +224,9 @@ class Service final : public AgentService {
   Error no_agent(const Invocation& invocation) const {
     const auto versions = deps_.registry->versions(invocation.agent);
     if (!invocation.version || versions.empty()) return deps_.registry->not_found(invocation.agent);
+    const std::int64_t newest = versions.back().version;
     return Error{"agent.no_such_version",
-                 fmt::format("'{}' has no version {}; its newest is {}", invocation.agent, *invocation.version, versions.back().version), Retry::Never};
+                 fmt::format("'{}' has no version {}; its newest is {}", invocation.agent, *invocation.version, newest), Retry::Never};
   }
 
   struct Recorded {
