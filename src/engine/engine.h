@@ -38,8 +38,6 @@ struct StepCall {
   bool keyed = false;
   keys::Partition partition = 0;
   PendingOperation operation;
-  Json state;                           ///< the program's state when the step was dispatched
-  Json session_state;
   std::string idempotency_key;          ///< the same for every attempt
   std::string traceparent;
   CancelToken cancel;                   ///< the run was cancelled or the server stops
@@ -112,6 +110,11 @@ struct EngineCounters {
 
 using StreamItem = std::variant<RunEvent, Delta>;
 
+enum class Interest {
+  Everything,
+  End,         ///< only RunEnded: much cheaper for those who just wait
+};
+
 /// What happens to one run from now on. Bounded: a reader that lags too far gets the end of the stream and starts again
 /// from its last number.
 class Subscription {
@@ -153,7 +156,7 @@ class Engine {
   /// A value with what was moved to the blob store put back.
   virtual Task<Result<Json>> unspill(Json value) = 0;
 
-  virtual std::unique_ptr<Subscription> subscribe(const std::string& run) = 0;
+  virtual std::unique_ptr<Subscription> subscribe(const std::string& run, Interest interest = Interest::Everything) = 0;
   /// What running steps of the run have said so far, as one Delta per operation and channel.
   virtual std::vector<Delta> said_so_far(const std::string& run) = 0;
 

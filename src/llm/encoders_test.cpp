@@ -115,7 +115,7 @@ TEST(AnthropicEncoder, EachGenerationGetsWhatItAccepts) {
   EXPECT_EQ(field(adaptive, "output_config"), R"({"effort":"low"})");
   EXPECT_EQ(field(adaptive, "temperature"), "-");
   EXPECT_EQ(field(small("claude-opus-4-6", ReasoningEffort::None), "thinking"), "-");
-  EXPECT_EQ(field(small("claude-opus-4-6", ReasoningEffort::Default), "temperature"), "5E-1");
+  EXPECT_EQ(field(small("claude-opus-4-6", ReasoningEffort::Default), "temperature"), "0.5");
   EXPECT_EQ(field(small("claude-opus-4-7", ReasoningEffort::Default), "temperature"), "-");
   EXPECT_EQ(field(small("claude-opus-5", ReasoningEffort::None), "thinking"), R"({"type":"disabled"})");
   EXPECT_EQ(field(small("claude-opus-5-5", ReasoningEffort::None), "thinking"), "-");

@@ -71,7 +71,7 @@ Task<> stream_run(AppContext& app, Call& call, std::string run, std::string curs
 }
 
 Task<Result<std::optional<engine::Execution>>> wait_for_end(AppContext& app, std::string run, Millis wait, CancelToken disconnected) {
-  auto subscription = app.engine->subscribe(run);
+  auto subscription = app.engine->subscribe(run, engine::Interest::End);
   const auto deadline = app.clock->monotonic() + wait;
   for (;;) {
     auto execution = co_await app.engine->get(run);
@@ -88,7 +88,7 @@ Task<Result<std::optional<engine::Execution>>> wait_for_end(AppContext& app, std
     } while (item);
     if (is_over || disconnected.cancelled() || app.stopping.cancelled()) co_return std::nullopt;
     // The subscription ended because the run did, or because this reader lagged.
-    subscription = app.engine->subscribe(run);
+    subscription = app.engine->subscribe(run, engine::Interest::End);
   }
 }
 

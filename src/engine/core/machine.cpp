@@ -123,7 +123,8 @@ Answer Machine::on(const Start& event, const Program& program) {
     put(timer, run.session);
     out_.timers.push_back({*run.deadline, std::move(timer), run.session});
   }
-  publish(run, RunEvent::Kind::RunStarted, 1, JsonObject{{"run", run.id}, {"agent", run.program}, {"version", run.version}, {"input", execution.input}});
+  publish(run, RunEvent::Kind::RunStarted, 1,
+          is_watched(run) ? Json(JsonObject{{"run", run.id}, {"agent", run.program}, {"version", run.version}, {"input", execution.input}}) : Json(nullptr));
 
   if (busy) {
     run.queue_position = state_.session->inbox_next++;
@@ -194,7 +195,7 @@ void Machine::start_operation(const OperationRequest& request) {
   } else {
     out_.dispatch.push_back(op.id);
   }
-  publish(run, RunEvent::Kind::OperationStarted, op.started_event, to_json(op));
+  publish(run, RunEvent::Kind::OperationStarted, op.started_event, is_watched(run) ? to_json(op) : Json(nullptr));
   run.pending.push_back(std::move(op));
 }
 

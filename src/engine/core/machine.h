@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -133,7 +134,9 @@ struct Answer {
 /// Several events may share one transition (and so one commit).
 class Machine {
  public:
-  Machine(ActorState& state, TimePoint now) : state_(state), now_(now) {}
+  using Watched = std::function<bool(const std::string& run)>;
+  /// `watched`: whose events have readers; those of others are published without a body. Empty: everybody's.
+  Machine(ActorState& state, TimePoint now, Watched watched = {}) : state_(state), now_(now), watched_(std::move(watched)) {}
 
   /// `program` is that of the run concerned (for Start: of the new run).
   Answer apply(const Event& event, const Program& program);
@@ -168,6 +171,7 @@ class Machine {
   void arm(PendingOperation& op, TimePoint due);
   void disarm(PendingOperation& op);
   void publish(const Execution& run, RunEvent::Kind kind, std::int64_t number, Json body);
+  bool is_watched(const Execution& run) const { return !watched_ || watched_(run.id); }
   void end_record(Execution& run, const Completion& completion);
   std::optional<WaitReason> wait_reason() const;
   void put(std::string key, std::string value);
@@ -176,6 +180,7 @@ class Machine {
 
   ActorState& state_;
   TimePoint now_;
+  Watched watched_;
   Transition out_;
   bool run_changed_ = false;
   bool session_changed_ = false;

@@ -158,7 +158,7 @@ Task<> EngineImpl::work(Actor* actor) {
     actor->state.run_was_active = false;
     actor->run_version = 0;
   }
-  Machine machine(actor->state, deps_.clock->now());
+  Machine machine(actor->state, deps_.clock->now(), [this](const std::string& run) { return hub_.watched(run); });
   std::vector<Envelope> taken;
   std::vector<Answer> answers;
   std::vector<std::string> claimed;
@@ -362,7 +362,10 @@ void EngineImpl::committed(Actor* actor, Transition transition, Version version,
     const bool is_end = event.kind == RunEvent::Kind::RunEnded;
     if (is_end) ++counters_.runs_ended;
     if (event.kind == RunEvent::Kind::OperationEnded) ++counters_.operations_ended;
-    if (hub_.watched(run)) hub_.publish(run, std::move(event));
+    const bool wanted = event.kind == RunEvent::Kind::RunEnded || hub_.watched(run);
+    // A reader who came while the commit was under way: the event was made without a body, the journal has it.
+    if (wanted && event.body.is_null()) hub_.end(run);
+    else if (wanted) hub_.publish(run, std::move(event));
     if (is_end && deps_.run_ended) deps_.run_ended(run);
   }
   for (const std::int64_t operation : transition.dispatch) dispatch(actor, operation);

@@ -60,7 +60,7 @@ class EngineImpl final : public Engine {
   Task<Result<std::vector<Session>>> sessions(std::string program, std::size_t limit) override;
   Task<Result<std::vector<std::string>>> session_runs(std::string session, std::size_t newest_max) override;
   Task<Result<Json>> unspill(Json value) override;
-  std::unique_ptr<Subscription> subscribe(const std::string& run) override { return hub_.subscribe(run); }
+  std::unique_ptr<Subscription> subscribe(const std::string& run, Interest interest) override { return hub_.subscribe(run, interest); }
   std::vector<Delta> said_so_far(const std::string& run) override;
   EngineCounters counters() const override;
   bool recovering() const override { return recovering_ > 0; }

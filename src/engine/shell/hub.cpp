@@ -5,6 +5,7 @@
 namespace mayfly::engine {
 
 struct Hub::Feed {
+  Interest interest = Interest::Everything;
   std::deque<StreamItem> items;
   bool ended = false;
   std::unique_ptr<Resume<bool>> waiting;
@@ -41,24 +42,31 @@ class Hub::Reader final : public Subscription {
   std::shared_ptr<Feed> feed_;
 };
 
-std::unique_ptr<Subscription> Hub::subscribe(const std::string& run) {
+std::unique_ptr<Subscription> Hub::subscribe(const std::string& run, Interest interest) {
   auto feed = std::make_shared<Feed>();
+  feed->interest = interest;
   feeds_[run].push_back(feed);
   return std::make_unique<Reader>(*this, alive_, run, std::move(feed));
+}
+
+bool Hub::watched(const std::string& run) const {
+  const auto found = feeds_.find(run);
+  return found != feeds_.end() && std::ranges::any_of(found->second, [](const auto& feed) { return feed->interest == Interest::Everything; });
 }
 
 void Hub::publish(const std::string& run, const StreamItem& item) {
   const auto found = feeds_.find(run);
   if (found == feeds_.end()) return;
+  const auto* event = std::get_if<RunEvent>(&item);
+  const bool is_end = event && event->kind == RunEvent::Kind::RunEnded;
   for (const auto& feed : found->second) {
-    if (feed->ended) continue;
+    if (feed->ended || (feed->interest == Interest::End && !is_end)) continue;
     if (feed->items.size() >= kItemsMax) {
       feed->items.clear();
       feed->ended = true;
     } else {
       feed->items.push_back(item);
-      const auto* event = std::get_if<RunEvent>(&item);
-      if (event && event->kind == RunEvent::Kind::RunEnded) feed->ended = true;
+      feed->ended = is_end;
     }
     feed->wake();
   }

@@ -14,9 +14,10 @@ namespace mayfly::engine {
 class Hub {
  public:
   ~Hub() { close(); }
-  std::unique_ptr<Subscription> subscribe(const std::string& run);
+  std::unique_ptr<Subscription> subscribe(const std::string& run, Interest interest);
   void publish(const std::string& run, const StreamItem& item);
-  bool watched(const std::string& run) const { return feeds_.contains(run); }
+  /// Somebody wants more of the run than its end.
+  bool watched(const std::string& run) const;
   /// Ends the run's subscriptions: their readers look into the journal again.
   void end(const std::string& run);
   /// Ends every subscription.

@@ -29,8 +29,6 @@ void EngineImpl::dispatch(Actor* actor, std::int64_t operation) {
   call.keyed = run.keyed;
   call.partition = actor->state.partition;
   call.operation = *op;
-  call.state = run.state;
-  if (actor->state.session) call.session_state = actor->state.session->state;
   call.idempotency_key = run.id + "-" + std::to_string(operation);
   call.traceparent = run.traceparent;
   call.cancel = step.cancel.token();
