@@ -251,6 +251,7 @@ class Steps final : public AgentSteps {
     const std::string action = get_string(arguments, "action"), name = get_string(arguments, "key");
     const std::string prefix = shared ? std::string(kSharedMemory) + call.program + "/" : engine::keys::memory_prefix(call.partition, call.session);
     const std::string key = shared ? prefix + net::percent_encode(name) : engine::keys::memory(call.partition, call.session, name);
+    if (key.size() > StoreLimits{}.key_bytes_max) co_return text_outcome("The key is too long; use a shorter one.", true);
     if (action == "get") {
       auto row = co_await deps_.store->get(key);
       if (!row) co_return failed(row.error());
