@@ -5,6 +5,7 @@
 #include <set>
 
 #include "agent/agent_program.h"
+#include "agent/object_of.h"
 
 namespace mayfly::agent {
 namespace {
@@ -16,12 +17,6 @@ using llm::Message;
 using llm::Role;
 
 constexpr std::size_t kPartsMax = 100;
-
-const JsonObject& object_of(const Json& value) {
-  static const JsonObject empty;
-  const JsonObject* object = value.if_object();
-  return object ? *object : empty;
-}
 
 Json text_part(std::string_view text) { return llm::to_json(Content::make_text(std::string(text))); }
 
@@ -79,7 +74,8 @@ Result<Json> normalise_input(const Json& input) {
   }
   if (message && object) {
     for (const auto& member : *object)
-      if (member.key() != "message" && member.key() != "data") return bad("unknown key `" + std::string(member.key()) + "` beside `message`");
+      if (member.key() != "message" && member.key() != "data")
+        return bad("unknown key `" + std::string(member.key()) + "` beside `message`");
     if (const Json* data = get(*object, "data")) out["data"] = *data;
   }
   if (parts.empty()) return bad("the message is empty");
@@ -120,7 +116,8 @@ std::string tool_result_text(const Operation& op) {
     const std::string comment = get_string(result, "comment");
     return "A person denied this call; it was not made." + (comment.empty() ? "" : " Their comment: " + comment);
   }
-  if (op.kind == kind::kSleep && op.status == OperationStatus::Succeeded) return "The wait is over. It is now " + to_rfc3339(op.ended) + ".";
+  if (op.kind == kind::kSleep && op.status == OperationStatus::Succeeded)
+    return "The wait is over. It is now " + to_rfc3339(op.ended) + ".";
   if (op.kind == kind::kAsk) {
     if (op.status == OperationStatus::TimedOut) {
       const std::string otherwise = get_string(object_of(op.input), "default");
@@ -140,9 +137,9 @@ std::string tool_result_text(const Operation& op) {
 
 std::vector<Message> conversation_of(const std::vector<Operation>& operations, std::int64_t from, std::int64_t upto) {
   std::vector<Message> out;
-  std::vector<Message> joined;              // messages and notes that wait for the results of the calls before them
-  std::vector<std::string> open_calls;      // of the newest model answer, in its order
-  std::int64_t answer = 0;                  // the model operation that made them
+  std::vector<Message> joined;          // messages and notes that wait for the results of the calls before them
+  std::vector<std::string> open_calls;  // of the newest model answer, in its order
+  std::int64_t answer = 0;              // the model operation that made them
   const auto results = results_of_calls(operations, upto);
   const auto close_calls = [&] {
     if (!open_calls.empty()) {

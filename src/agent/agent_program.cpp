@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "agent/agent_input.h"
+#include "agent/agent_turn.h"
+#include "agent/object_of.h"
 #include "base/assert.h"
 
 namespace mayfly::agent {
@@ -18,45 +19,16 @@ using engine::OperationStatus;
 using engine::OperationType;
 
 constexpr std::int64_t kContinuationsMax = 3;
-constexpr std::int64_t kOutputTokensMin = 16;   ///< less is no useful answer
-constexpr std::int64_t kBytesPerTokenLow = 2;   ///< for reservations: few texts have fewer bytes a token
+constexpr std::int64_t kOutputTokensMin = 16;  ///< less is no useful answer
+constexpr std::int64_t kBytesPerTokenLow = 2;  ///< for reservations: few texts have fewer bytes a token
 constexpr std::int64_t kBytesPerTokenTypical = 3;
-constexpr std::int64_t kMessageOverheadBytes = 80;  ///< roles, ids and framing of one message, generously
-constexpr std::int64_t kRefusalBytesMax = 2'000;
 
 std::int64_t size_of(const Json& value) {
   if (const auto* text = value.if_string()) return static_cast<std::int64_t>(text->size());
   return value.is_null() ? 0 : static_cast<std::int64_t>(to_text(value).size());
 }
 
-/// "the arguments": one line for a person.
-std::string brief(const Json& value) {
-  std::string text = to_text(value);
-  if (text.size() > 300) text = to_utf8_lossy(text.substr(0, 300)) + "…";
-  return text;
-}
-
-std::string cut(std::string text) {
-  if (text.size() > kRefusalBytesMax) text = to_utf8_lossy(text.substr(0, kRefusalBytesMax)) + "…";
-  return text;
-}
-
-const JsonObject& object_of(const Json& value) {
-  static const JsonObject empty;
-  const JsonObject* object = value.if_object();
-  return object ? *object : empty;
-}
-
 }  // namespace
-
-struct AgentProgram::Turn {
-  engine::ProgramContext context;
-  LoopState state;
-  Decision decision;
-
-  std::int64_t next_operation() const { return context.run.next_operation + static_cast<std::int64_t>(decision.start.size()); }
-  void start(OperationRequest request) { decision.start.push_back(std::move(request)); }
-};
 
 Result<std::shared_ptr<const AgentProgram>> AgentProgram::make(AgentSpec spec, const llm::PriceTable& prices) {
   std::shared_ptr<AgentProgram> out(new AgentProgram(std::move(spec), prices));
@@ -103,10 +75,8 @@ llm::NanoUsd AgentProgram::worst_price(std::int64_t input, std::int64_t output) 
 void AgentProgram::save(Turn& turn) const {
   const LoopState& state = turn.state;
   turn.context.run.state = state.to_json();
-  JsonObject summary{{"steps", state.steps},
-                     {"input_tokens", state.input_used()},
-                     {"output_tokens", state.output_used()},
-                     {"nano_usd", state.spent}};
+  JsonObject summary{
+      {"steps", state.steps}, {"input_tokens", state.input_used()}, {"output_tokens", state.output_used()}, {"nano_usd", state.spent}};
   // A run that is cancelled during a model call ends with what that call may have cost beside what is known.
   if (state.reserved > 0) summary["reserved_nano_usd"] = state.reserved;
   turn.context.run.summary = std::move(summary);
@@ -141,8 +111,10 @@ Decision AgentProgram::ended(engine::ProgramContext context, const Operation& op
   Turn turn{context, LoopState::from_json(context.run.state), {}};
   if (operation.kind == kind::kModel) {
     settle(turn, operation);
-    if (operation.status == OperationStatus::Succeeded) model_answered(turn, operation);
-    else model_failed(turn, operation);
+    if (operation.status == OperationStatus::Succeeded)
+      model_answered(turn, operation);
+    else
+      model_failed(turn, operation);
   } else if (operation.kind == kind::kCompact) {
     settle(turn, operation);
     compacted(turn, operation);
@@ -279,7 +251,8 @@ void AgentProgram::breach(Turn& turn, std::string_view limit) const {
     allowed = fmt::format("${:.4f}", static_cast<double>(limits.usd + state.granted_usd) / 1e9);
   }
   std::string text = fmt::format("The next model call would exceed the limit on {}: {} of {} used.", limit, used, allowed);
-  if (limits.on_breach == Limits::OnBreach::Stop) return fail_run(turn, Error{"limit.exceeded", text + " Raise limits." + std::string(limit), Retry::Never});
+  if (limits.on_breach == Limits::OnBreach::Stop)
+    return fail_run(turn, Error{"limit.exceeded", text + " Raise limits." + std::string(limit), Retry::Never});
   input["question"] = text + " Continue or stop?";
   OperationRequest request;
   request.type = OperationType::Callback;
@@ -298,7 +271,9 @@ void AgentProgram::limit_answered(Turn& turn, const Operation& operation) const 
   const JsonObject* add = get_object(result, "add");
   const JsonObject more = add ? *add : JsonObject{};
   // Nothing said: as much again as the limit allowed.
-  const auto grant = [&](std::string_view name, std::int64_t as_before) { return more.empty() && limit == name ? as_before : get_int(more, name); };
+  const auto grant = [&](std::string_view name, std::int64_t as_before) {
+    return more.empty() && limit == name ? as_before : get_int(more, name);
+  };
   state.granted_steps += grant("steps", spec_.limits.steps);
   state.granted_input += grant("input_tokens", spec_.limits.input_tokens);
   state.granted_output += grant("output_tokens", spec_.limits.output_tokens);
@@ -354,7 +329,8 @@ void AgentProgram::model_answered(Turn& turn, const Operation& operation) const 
     return fail_run(turn, Error{"model.content_filter", "the provider's content filter stopped the answer", Retry::Never});
 
   const Ending ending = stop == to_string(llm::StopReason::Length) ? Ending::CutOff : Ending::Whole;
-  const bool calls = std::ranges::any_of(message->content, [](const llm::Content& part) { return part.kind == llm::Content::Kind::ToolCall; });
+  const bool calls =
+      std::ranges::any_of(message->content, [](const llm::Content& part) { return part.kind == llm::Content::Kind::ToolCall; });
   if (calls) {
     turn.state.partial.clear();
     take_calls(turn, *message, ending);
@@ -381,9 +357,12 @@ void AgentProgram::answer(Turn& turn, std::string text, Ending ending) const {
     if ((!value || !value->is_object()) && ending == Ending::Whole)
       if (auto repaired = repair_json_object(text)) value = std::move(*repaired);
     std::vector<std::string> problems;
-    if (ending == Ending::CutOff) problems.push_back("It was cut off at the output limit (max_output_tokens); it must be shorter.");
-    else if (!value) problems.push_back(value.error().message);
-    else problems = output_schema_->validate(*value);
+    if (ending == Ending::CutOff)
+      problems.push_back("It was cut off at the output limit (max_output_tokens); it must be shorter.");
+    else if (!value)
+      problems.push_back(value.error().message);
+    else
+      problems = output_schema_->validate(*value);
     if (!problems.empty()) {
       std::string list;
       for (std::size_t i = 0; i < std::min<std::size_t>(problems.size(), 10); ++i) list += "\n- " + problems[i];
@@ -391,7 +370,8 @@ void AgentProgram::answer(Turn& turn, std::string text, Ending ending) const {
         return fail_run(turn, Error{"output.invalid", "the answer does not match the output schema:" + cut(list), Retry::Never});
       ++turn.state.output_retries;
       turn.state.partial.clear();
-      return feed_back(turn, "Your answer does not match the required JSON schema:" + cut(list) + "\nAnswer again with only the JSON value.");
+      return feed_back(turn,
+                       "Your answer does not match the required JSON schema:" + cut(list) + "\nAnswer again with only the JSON value.");
     }
     result["output"] = std::move(*value);
   }
@@ -405,190 +385,6 @@ void AgentProgram::feed_back(Turn& turn, std::string text) const {
   request.kind = kind::kFeedback;
   request.input = JsonObject{{"text", std::move(text)}};
   turn.start(std::move(request));
-}
-
-void AgentProgram::take_calls(Turn& turn, const llm::Message& message, Ending ending) const {
-  turn.state.calls.clear();
-  turn.state.continuations = 0;
-  for (const llm::Content& part : message.content) {
-    if (part.kind != llm::Content::Kind::ToolCall) continue;
-    // Cut-off arguments can often be completed to something valid that the model never meant; `{}` may be the very beginning of some.
-    const bool may_be_cut = ending == Ending::CutOff && &part == &message.content.back();
-    const bool cut_off = ending == Ending::CutOff && (!part.arguments.is_object() || (may_be_cut && part.arguments.get_object().empty()));
-    CallState call{part.id, part.name, CallState::Stage::Waiting, 0, part.arguments, {}};
-    const auto tool = tools_.find(part.name);
-    if (tool == tools_.end()) {
-      std::string names;
-      for (const auto& [name, entry] : tools_) names += (names.empty() ? "" : ", ") + name;
-      call.refusal = "There is no tool '" + part.name + "'. " + (names.empty() ? "You have no tools." : "You have: " + names + ".");
-    } else if (cut_off) {
-      call.refusal = "Your call was cut off at the output limit: it was not made. "
-                     "Make it again with shorter arguments, or in smaller parts.";
-    } else {
-      if (!call.arguments.is_object())
-        if (auto repaired = repair_json_object(part.text)) call.arguments = std::move(*repaired);
-      if (!call.arguments.is_object()) {
-        call.refusal = "The arguments are not a JSON object. Call the tool again with valid JSON.";
-      } else if (const auto problems = tool->second.parameters.validate(call.arguments); !problems.empty()) {
-        call.refusal = "The arguments do not match the tool's schema:";
-        for (std::size_t i = 0; i < std::min<std::size_t>(problems.size(), 10); ++i) call.refusal += "\n- " + problems[i];
-      }
-    }
-    if (!call.refusal.empty()) {
-      call.refusal = cut(std::move(call.refusal));
-      call.arguments = nullptr;
-    }
-    turn.state.calls.push_back(std::move(call));
-  }
-}
-
-// --- tool calls
-
-void AgentProgram::advance_calls(Turn& turn) const {
-  const std::int64_t parallel = std::max<std::int64_t>(spec_.limits.parallel_tool_calls, 1);
-  std::int64_t running = std::ranges::count_if(turn.state.calls, [](const CallState& call) {
-    return call.stage == CallState::Stage::Running || call.stage == CallState::Stage::Approval;
-  });
-  for (CallState& call : turn.state.calls) {
-    if (running >= parallel) return;
-    if (call.stage != CallState::Stage::Waiting) continue;
-    start_call(turn, call);
-    ++running;
-  }
-  if (running > 0) return;
-  turn.state.calls.clear();
-  call_model(turn);
-}
-
-void AgentProgram::start_call(Turn& turn, CallState& call) const {
-  call.operation = turn.next_operation();
-  call.stage = CallState::Stage::Running;
-  OperationRequest request;
-  request.name = call.tool;
-  if (!call.refusal.empty()) {
-    request.kind = kind::kRefused;
-    request.input = JsonObject{{"call", call.id}, {"text", std::exchange(call.refusal, {})}};
-    return turn.start(std::move(request));
-  }
-  const Tool& tool = tools_.find(call.tool)->second;
-  const bool needs_approval = tool.always_approve || (tool.approval && tool.approval->validate(call.arguments).empty());
-  if (!needs_approval) return request_tool(turn, call, tool);
-  call.stage = CallState::Stage::Approval;
-  request.type = OperationType::Callback;
-  request.kind = kind::kApproval;
-  request.input = JsonObject{{"call", call.id},
-                             {"tool", call.tool},
-                             {"arguments", call.arguments},
-                             {"question", fmt::format("May {} call {} with {}?", spec_.name, call.tool, brief(call.arguments))}};
-  if (tool.spec->approval_timeout.count() > 0) request.due = turn.context.now + tool.spec->approval_timeout;
-  turn.start(std::move(request));
-}
-
-void AgentProgram::request_tool(Turn& turn, CallState& call, const Tool& tool) const {
-  const ToolSpec& spec = *tool.spec;
-  const JsonObject& config = object_of(spec.config);
-  const Json arguments_value = std::exchange(call.arguments, nullptr);
-  const JsonObject& arguments = object_of(arguments_value);
-  JsonObject input{{"call", call.id}, {"arguments", arguments_value}};
-  OperationRequest request;
-  request.name = spec.name;
-  switch (spec.kind) {
-    case ToolSpec::Kind::Sleep:
-    case ToolSpec::Kind::WaitUntil: {
-      request.type = OperationType::Wait;
-      request.kind = kind::kSleep;
-      const Millis longest{get_int(config, "max_ms", 366LL * 86'400'000)};
-      TimePoint until = turn.context.now + Millis{static_cast<std::int64_t>(get_double(arguments, "seconds") * 1000)};
-      if (spec.kind == ToolSpec::Kind::WaitUntil) until = parse_rfc3339(get_string(arguments, "time")).value_or(turn.context.now);
-      request.due = std::clamp(until, turn.context.now, turn.context.now + longest);
-      break;
-    }
-    case ToolSpec::Kind::AskPerson: {
-      request.type = OperationType::Callback;
-      request.kind = kind::kAsk;
-      std::string question = get_string(config, "question");
-      const std::string asked = get_string(arguments, question.empty() ? "question" : "details");
-      if (!asked.empty()) question += (question.empty() ? "" : "\n") + asked;
-      input["question"] = std::move(question);
-      input["answer_kind"] = get_string(config, "kind", "text");
-      if (const JsonArray* options = get_array(config, "options")) input["options"] = *options;
-      else if (const JsonArray* offered = get_array(arguments, "options")) input["options"] = *offered;
-      if (const Json* otherwise = get(config, "default")) input["default"] = *otherwise;
-      if (const Millis timeout{get_int(config, "timeout_ms")}; timeout.count() > 0) request.due = turn.context.now + timeout;
-      break;
-    }
-    case ToolSpec::Kind::Memory:
-      request.kind = kind::kMemory;
-      request.retry = retry_of(spec.retry);
-      break;
-    case ToolSpec::Kind::Http:
-    case ToolSpec::Kind::Command:
-      request.kind = kind::kTool;
-      request.retry = retry_of(spec.retry);
-      if (spec.effect == Effect::AtMostOnce) request.repeat = engine::Repeat::Never;
-      break;
-  }
-  request.input = std::move(input);
-  turn.start(std::move(request));
-}
-
-void AgentProgram::approval_ended(Turn& turn, const Operation& operation) const {
-  const auto call = std::ranges::find(turn.state.calls, operation.id, &CallState::operation);
-  if (call == turn.state.calls.end()) return;
-  const Tool& tool = tools_.find(call->tool)->second;
-  const bool approved = operation.status == OperationStatus::TimedOut ? tool.spec->approval_default == "approve"
-                                                                      : get_bool(object_of(operation.result), "approved");
-  if (!approved) return call_ended(turn, operation);
-  call->stage = CallState::Stage::Running;
-  call->operation = turn.next_operation();
-  request_tool(turn, *call, tool);
-}
-
-void AgentProgram::call_ended(Turn& turn, const Operation& operation) const {
-  const auto call = std::ranges::find(turn.state.calls, operation.id, &CallState::operation);
-  if (call == turn.state.calls.end()) return;
-  call->stage = CallState::Stage::Done;
-  call->arguments = nullptr;
-  turn.state.new_bytes += static_cast<std::int64_t>(tool_result_text(operation).size()) + kMessageOverheadBytes;
-  advance_calls(turn);
-}
-
-engine::OnUnknownOutcome AgentProgram::on_unknown(engine::ProgramContext, const engine::PendingOperation& operation) const {
-  const ToolSpec* tool = spec_.find_tool(operation.name);
-  if (!tool || tool->on_unknown == OnUnknown::Ask) return engine::OnUnknownOutcome::Ask;
-  return tool->on_unknown == OnUnknown::Fail ? engine::OnUnknownOutcome::Fail : engine::OnUnknownOutcome::Retry;
-}
-
-std::optional<Json> repair_json_object(std::string_view text) {
-  const std::size_t first = text.find('{');
-  if (first == std::string_view::npos || text.size() > 1024 * 1024) return std::nullopt;
-  std::string out, closers;
-  bool in_string = false, escaped = false;
-  for (const char c : text.substr(first)) {
-    if (in_string) {
-      out += c;
-      if (escaped) escaped = false;
-      else if (c == '\\') escaped = true;
-      else if (c == '"') in_string = false;
-      continue;
-    }
-    if (c == '"') in_string = true;
-    if (c == '{') closers += '}';
-    if (c == '[') closers += ']';
-    if (c == '}' || c == ']') {
-      while (!out.empty() && (out.back() == ',' || out.back() == ' ' || out.back() == '\n')) out.pop_back();
-      if (closers.empty() || closers.back() != c) return std::nullopt;
-      closers.pop_back();
-    }
-    out += c;
-    if (closers.empty()) break;
-  }
-  if (in_string) out += '"';
-  while (!out.empty() && (out.back() == ',' || out.back() == ' ' || out.back() == '\n')) out.pop_back();
-  out.append(closers.rbegin(), closers.rend());
-  auto value = parse_json(out);
-  if (!value || !value->is_object()) return std::nullopt;
-  return std::move(*value);
 }
 
 }  // namespace mayfly::agent

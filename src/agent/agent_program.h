@@ -24,8 +24,9 @@ inline constexpr std::string_view kRefused = "refused";    ///< STEP. input {cal
 inline constexpr std::string_view kFeedback = "feedback";  ///< STEP. input {text}: a note to the model; result {text}
 inline constexpr std::string_view kSleep = "sleep";        ///< WAIT. input {call, arguments}
 inline constexpr std::string_view kAsk = "ask";            ///< CALLBACK. input {call, arguments, question, …}; result {answer, by}
-inline constexpr std::string_view kApproval = "approval";  ///< CALLBACK. input {call, tool, arguments, question}; result {approved, comment, by}
-inline constexpr std::string_view kLimit = "limit";        ///< CALLBACK. input {limit, used, max, question}; result {continue, add, by}
+inline constexpr std::string_view kApproval =
+    "approval";                                      ///< CALLBACK. input {call, tool, arguments, question}; result {approved, comment, by}
+inline constexpr std::string_view kLimit = "limit";  ///< CALLBACK. input {limit, used, max, question}; result {continue, add, by}
 }  // namespace kind
 
 /// The agent loop as a persisted state machine: model → tools → model … → answer. Pure (see engine::Program).
@@ -52,7 +53,7 @@ class AgentProgram final : public engine::Program {
     std::optional<JsonSchema> approval;
     bool always_approve = false;
   };
-  struct Turn;  ///< one event being worked on
+  struct Turn;                          ///< one event being worked on
   enum class Ending { Whole, CutOff };  ///< of a model's answer; cut off at the output limit, it is never repaired
 
   AgentProgram(AgentSpec spec, const llm::PriceTable& prices);

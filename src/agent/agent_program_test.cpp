@@ -110,8 +110,8 @@ class Loop {
     end(std::move(op));
   }
   /// The model says a text and makes calls, given as {id, name, arguments text}.
-  void say(std::int64_t id, const std::string& text, const std::vector<std::array<std::string, 3>>& calls = {}, const std::string& stop = "",
-           llm::Usage usage = {.input = 100, .output = 50}) {
+  void say(std::int64_t id, const std::string& text, const std::vector<std::array<std::string, 3>>& calls = {},
+           const std::string& stop = "", llm::Usage usage = {.input = 100, .output = 50}) {
     llm::Message message;
     message.role = llm::Role::Assistant;
     if (!text.empty()) message.content.push_back(llm::Content::make_text(text));
@@ -121,7 +121,8 @@ class Loop {
       if (part.arguments.is_null()) part.text = arguments;
       message.content.push_back(std::move(part));
     }
-    const std::string reason = !stop.empty() ? stop : std::string(to_string(calls.empty() ? llm::StopReason::End : llm::StopReason::ToolCalls));
+    const std::string reason =
+        !stop.empty() ? stop : std::string(to_string(calls.empty() ? llm::StopReason::End : llm::StopReason::ToolCalls));
     succeed(id, JsonObject{{"message", llm::to_json(message)}, {"stop_reason", reason}},
             JsonObject{{"usage", llm::to_json(usage)}, {"nano_usd", prices().cost("m", usage)}});
   }
@@ -178,7 +179,8 @@ TEST(AgentLoop, RefusesBadCallsAndTellsTheModelWhy) {
 }
 
 TEST(AgentLoop, RepairsArgumentsThatAreNearlyJson) {
-  for (const char* text : {R"({"n":1,})", R"({"n":1)", "```json\n{\"n\": 1}\n```", R"({"n":[1,2)"}) EXPECT_TRUE(repair_json_object(text)) << text;
+  for (const char* text : {R"({"n":1,})", R"({"n":1)", "```json\n{\"n\": 1}\n```", R"({"n":[1,2)"})
+    EXPECT_TRUE(repair_json_object(text)) << text;
   for (const char* text : {"", "n=1", "{\"n\": ", "{]", "[1]"}) EXPECT_FALSE(repair_json_object(text)) << text;
   Loop loop(spec());
   loop.say(1, "", {{"c1", "look", R"({"n":1,})"}});
@@ -458,8 +460,10 @@ TEST(Input, AcceptsTextsPartsAndDataAndRefusesTheRest) {
   EXPECT_EQ(llm::text_of(message_of_input(*normalise_input("hi"))), "hi");
   EXPECT_EQ(llm::text_of(message_of_input(*normalise_input(*parse_json(R"({"message":"hi"})")))), "hi");
   EXPECT_NE(llm::text_of(message_of_input(*normalise_input(*parse_json(R"({"order":7})")))).find("order"), std::string::npos);
-  EXPECT_NE(llm::text_of(message_of_input(*normalise_input(*parse_json(R"({"message":"hi","data":{"k":1}})")))).find("\"k\":1"), std::string::npos);
-  for (const char* text : {"null", R"({"message":5})", R"({"message":[]})", R"({"message":"a","datum":1})", R"({"message":[{"type":"audio"}]})"})
+  EXPECT_NE(llm::text_of(message_of_input(*normalise_input(*parse_json(R"({"message":"hi","data":{"k":1}})")))).find("\"k\":1"),
+            std::string::npos);
+  for (const char* text :
+       {"null", R"({"message":5})", R"({"message":[]})", R"({"message":"a","datum":1})", R"({"message":[{"type":"audio"}]})"})
     EXPECT_EQ(normalise_input(*parse_json(text)).error().code, "input.invalid") << text;
 }
 

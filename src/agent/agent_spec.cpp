@@ -14,9 +14,9 @@ struct Named {
   std::string_view name;
 };
 
-constexpr std::array kKinds{Named{ToolSpec::Kind::Http, "http"},          Named{ToolSpec::Kind::Command, "command"},
-                            Named{ToolSpec::Kind::AskPerson, "ask"},      Named{ToolSpec::Kind::Sleep, "sleep"},
-                            Named{ToolSpec::Kind::WaitUntil, "wait_until"}, Named{ToolSpec::Kind::Memory, "memory"}};
+constexpr std::array kKinds{
+    Named{ToolSpec::Kind::Http, "http"},   Named{ToolSpec::Kind::Command, "command"},      Named{ToolSpec::Kind::AskPerson, "ask"},
+    Named{ToolSpec::Kind::Sleep, "sleep"}, Named{ToolSpec::Kind::WaitUntil, "wait_until"}, Named{ToolSpec::Kind::Memory, "memory"}};
 constexpr std::array kWhenBusy{Named{WhenBusy::Queue, "queue"}, Named{WhenBusy::Reject, "reject"}, Named{WhenBusy::Steer, "steer"}};
 constexpr std::array kOnUnknown{Named{OnUnknown::Ask, "ask"}, Named{OnUnknown::Fail, "fail"}, Named{OnUnknown::Retry, "retry"}};
 constexpr std::array kOnBreach{Named{Limits::OnBreach::Ask, "ask"}, Named{Limits::OnBreach::Stop, "stop"}};
@@ -89,7 +89,8 @@ class Fields {
   }
   std::int64_t integer(std::string_view key, std::int64_t least = 0) const {
     const Json& value = need(key);
-    if (!value.is_int64() || value.get_int64() < least) throw BadSpec{fmt::format("`{}` must be an integer of at least {}", at(key), least)};
+    if (!value.is_int64() || value.get_int64() < least)
+      throw BadSpec{fmt::format("`{}` must be an integer of at least {}", at(key), least)};
     return value.get_int64();
   }
   Millis millis(std::string_view key) const { return Millis{integer(key)}; }
@@ -121,7 +122,8 @@ class Fields {
 };
 
 RetryPolicy retry_from(const Fields& in) {
-  return {.attempts_max = in.integer("attempts_max", 1), .delay_first = in.millis("delay_first_ms"), .delay_max = in.millis("delay_max_ms")};
+  return {
+      .attempts_max = in.integer("attempts_max", 1), .delay_first = in.millis("delay_first_ms"), .delay_max = in.millis("delay_max_ms")};
 }
 
 ToolSpec tool_from(const Fields& in) {
@@ -176,9 +178,8 @@ AgentSpec agent_from(const Fields& in) {
   spec.between_tokens_timeout = in.millis("between_tokens_timeout_ms");
   spec.model_retry = retry_from(in.inner("model_retry"));
   const Fields session = in.inner("session");
-  spec.session = {.keyed = session.boolean("keyed"),
-                  .when_busy = session.word("when_busy", kWhenBusy),
-                  .queue_max = session.integer("queue_max", 1)};
+  spec.session = {
+      .keyed = session.boolean("keyed"), .when_busy = session.word("when_busy", kWhenBusy), .queue_max = session.integer("queue_max", 1)};
   spec.limits = limits_from(in.inner("limits"));
   const Fields context = in.inner("context");
   spec.context = {.tokens_max = context.integer("tokens_max", 1), .keep_messages = context.integer("keep_messages")};

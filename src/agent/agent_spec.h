@@ -20,9 +20,9 @@ enum class WhenBusy {
 };
 
 struct SessionPolicy {
-  bool keyed = false;                ///< false: every run has a conversation of its own
+  bool keyed = false;  ///< false: every run has a conversation of its own
   WhenBusy when_busy = WhenBusy::Queue;
-  std::int64_t queue_max = 100;      ///< messages waiting; more are refused with `session.inbox_full`
+  std::int64_t queue_max = 100;  ///< messages waiting; more are refused with `session.inbox_full`
 };
 
 /// 0 or empty means no limit, except `steps`.
@@ -38,7 +38,7 @@ struct Limits {
 };
 
 struct RetryPolicy {
-  std::int64_t attempts_max = 4;     ///< 1: no retry
+  std::int64_t attempts_max = 4;  ///< 1: no retry
   Millis delay_first{500};
   Millis delay_max{60'000};
 };
@@ -48,30 +48,30 @@ enum class OnUnknown { Ask, Fail, Retry };
 struct ToolSpec {
   enum class Kind { Http, Command, AskPerson, Sleep, WaitUntil, Memory };
   Kind kind = Kind::Http;
-  std::string name;                  ///< [a-zA-Z0-9_-]{1,64}
+  std::string name;  ///< [a-zA-Z0-9_-]{1,64}
   std::string description;
-  Json parameters;                   ///< JSON Schema of an object
+  Json parameters;  ///< JSON Schema of an object
   Effect effect = Effect::ReadOnly;
   Millis timeout{60'000};
   RetryPolicy retry;
   OnUnknown on_unknown = OnUnknown::Ask;  ///< for at-most-once effects
   /// A person must approve a call whose arguments are valid against this schema (`true`: every call).
   std::optional<Json> approval_when;
-  Millis approval_timeout{0};        ///< 0: waits for ever
-  std::string approval_default;      ///< "approve" or "deny" when the time is up; empty means deny
-  Json config;                       ///< of the kind, checked; see docs/tools.md
+  Millis approval_timeout{0};    ///< 0: waits for ever
+  std::string approval_default;  ///< "approve" or "deny" when the time is up; empty means deny
+  Json config;                   ///< of the kind, checked; see docs/tools.md
 };
 
 struct ContextPolicy {
-  std::int64_t tokens_max = 120'000; ///< compaction starts before a request would exceed it
-  std::int64_t keep_messages = 8;    ///< the newest ones, kept word by word
+  std::int64_t tokens_max = 120'000;  ///< compaction starts before a request would exceed it
+  std::int64_t keep_messages = 8;     ///< the newest ones, kept word by word
 };
 
 /// One agent as deployed: complete in itself (files named in the YAML are inlined).
 struct AgentSpec {
-  std::string name;                  ///< [a-z0-9][a-z0-9-]{0,62}
+  std::string name;  ///< [a-z0-9][a-z0-9-]{0,62}
   std::string description;
-  std::vector<std::string> models;   ///< "provider/model": the first, then its fallbacks
+  std::vector<std::string> models;  ///< "provider/model": the first, then its fallbacks
   std::string instructions;
   std::int64_t output_tokens_max = 4096;  ///< of one model call
   std::optional<double> temperature;
@@ -85,7 +85,7 @@ struct AgentSpec {
   std::vector<ToolSpec> tools;
   std::optional<Json> output_schema;
   std::int64_t output_retries = 2;
-  std::string base_dir;              ///< absolute: where command tools run
+  std::string base_dir;  ///< absolute: where command tools run
 
   const ToolSpec* find_tool(std::string_view name) const;
 };

@@ -6,6 +6,7 @@
 #include "agent/agent_input.h"
 #include "agent/agent_program.h"
 #include "agent/conversation.h"
+#include "agent/object_of.h"
 #include "agent/service.h"
 #include "agent/tool_box.h"
 #include "base/assert.h"
@@ -23,12 +24,6 @@ constexpr std::int64_t kSummaryTokensMax = 2048;
 constexpr std::string_view kSummaryInstructions =
     "You summarise a conversation between a user and an assistant that used tools, so that the assistant can go on without it. "
     "Keep every fact, name, number, identifier, decision, promise and open question. Write plain text, nothing else.";
-
-const JsonObject& object_of(const Json& value) {
-  static const JsonObject empty;
-  const JsonObject* object = value.if_object();
-  return object ? *object : empty;
-}
 
 StepOutcome failed(Error error) { return StepOutcome{.error = std::move(error)}; }
 StepOutcome text_outcome(std::string text, bool is_error) {
@@ -172,9 +167,12 @@ class Steps final : public AgentSteps {
     llm_call.scripted_key = call.run;
     if (!compact) {
       llm_call.on_delta = [emit = call.emit](const llm::LlmDelta& delta) {
-        if (delta.kind == llm::LlmDelta::Kind::Text) emit("text", delta.text);
-        else if (delta.kind == llm::LlmDelta::Kind::Reasoning) emit("reasoning", delta.text);
-        else if (delta.kind == llm::LlmDelta::Kind::Restart) emit("text", "");
+        if (delta.kind == llm::LlmDelta::Kind::Text)
+          emit("text", delta.text);
+        else if (delta.kind == llm::LlmDelta::Kind::Reasoning)
+          emit("reasoning", delta.text);
+        else if (delta.kind == llm::LlmDelta::Kind::Restart)
+          emit("text", "");
       };
     }
     auto answer = co_await deps_.gateway->complete(std::move(gateway_call));
@@ -185,7 +183,8 @@ class Steps final : public AgentSteps {
     if (compact) {
       out.result = summary_result(llm::text_of(answer->response.message), kept);
     } else {
-      out.result = JsonObject{{"message", llm::to_json(answer->response.message)}, {"stop_reason", to_string(answer->response.stop_reason)}};
+      out.result =
+          JsonObject{{"message", llm::to_json(answer->response.message)}, {"stop_reason", to_string(answer->response.stop_reason)}};
     }
     out.meta = std::move(meta);
     co_return out;
@@ -249,7 +248,8 @@ class Steps final : public AgentSteps {
     const JsonObject* given = get_object(object_of(call.operation.input), "arguments");
     const JsonObject& arguments = given ? *given : object_of(nullptr);
     const std::string action = get_string(arguments, "action"), name = get_string(arguments, "key");
-    const std::string prefix = shared ? std::string(kSharedMemory) + call.program + "/" : engine::keys::memory_prefix(call.partition, call.session);
+    const std::string prefix =
+        shared ? std::string(kSharedMemory) + call.program + "/" : engine::keys::memory_prefix(call.partition, call.session);
     const std::string key = shared ? prefix + net::percent_encode(name) : engine::keys::memory(call.partition, call.session, name);
     if (key.size() > StoreLimits{}.key_bytes_max) co_return text_outcome("The key is too long; use a shorter one.", true);
     if (action == "get") {
@@ -265,8 +265,10 @@ class Steps final : public AgentSteps {
       co_return text_outcome(names.empty() ? "There are no notes." : names, false);
     }
     StepOutcome out = text_outcome(action == "set" ? "Noted." : "Deleted.", false);
-    if (action == "set") out.writes.push_back({key, to_text(JsonObject{{"key", name}, {"value", get_string(arguments, "value")}, {"run", call.run}})});
-    else out.deletes.push_back(key);
+    if (action == "set")
+      out.writes.push_back({key, to_text(JsonObject{{"key", name}, {"value", get_string(arguments, "value")}, {"run", call.run}})});
+    else
+      out.deletes.push_back(key);
     if (!shared) co_return out;
     // Another partition: written at once; repeating it after a crash writes the same.
     Batch batch{{}, std::move(out.writes), std::move(out.deletes)};

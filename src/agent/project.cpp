@@ -32,7 +32,8 @@ const JsonSchema& project_schema() {
 
 /// Keys whose value is a duration, for a better word than "must be a string".
 bool is_duration_key(std::string_view key) {
-  static constexpr std::array<std::string_view, 7> kKeys{"timeout", "wall_time", "first_delay", "max_delay", "first_token", "between_tokens", "max"};
+  static constexpr std::array<std::string_view, 7> kKeys{"timeout",     "wall_time",      "first_delay", "max_delay",
+                                                         "first_token", "between_tokens", "max"};
   return std::ranges::find(kKeys, key) != kKeys.end();
 }
 
@@ -51,7 +52,8 @@ void report(ProjectReader& reader, std::string_view sentence) {
     reader.key_problem(pointer, words);
     return;
   }
-  if (words.starts_with("the key `")) words = "has no key " + words.substr(8, words.size() - 8 - std::string_view(" is missing").size()) + ", which it needs";
+  if (words.starts_with("the key `"))
+    words = "has no key " + words.substr(8, words.size() - 8 - std::string_view(" is missing").size()) + ", which it needs";
   if (words.starts_with("must be a string") && slash != std::string::npos && is_duration_key(std::string_view(pointer).substr(slash + 1))) {
     words = "must be a duration with its unit, like 30s, 15m or 2h";
   }
@@ -148,14 +150,16 @@ class Loader {
           if (!is_built_in(each.name)) known.push_back(each.name);
         const std::string meant = closest_name(provider, known);
         reader_.problem(pointer, fmt::format("names the provider `{}`, which is not under `providers`; {}", provider,
-                                             meant.empty() ? fmt::format("known are {}", fmt::join(known, ", ")) : fmt::format("did you mean `{}`?", meant)));
+                                             meant.empty() ? fmt::format("known are {}", fmt::join(known, ", "))
+                                                           : fmt::format("did you mean `{}`?", meant)));
         return;
       }
       llm::ProviderConfig config;
       config.name = config.kind = provider;
       add_provider(std::move(config), default_key_env(provider));
     }
-    if (std::ranges::find(spec.models, model) != spec.models.end()) reader_.problem(pointer, fmt::format("names `{}` a second time; remove it", model));
+    if (std::ranges::find(spec.models, model) != spec.models.end())
+      reader_.problem(pointer, fmt::format("names `{}` a second time; remove it", model));
     spec.models.push_back(model);
   }
 
@@ -165,7 +169,8 @@ class Loader {
     spec.name = name;
     spec.base_dir = project_.directory;
     spec.description = get_string(in, "description");
-    if (const Json* model = get(in, "model"); model != nullptr && !reader_.broken(pointer + "/model")) read_models(spec, *model, pointer + "/model");
+    if (const Json* model = get(in, "model"); model != nullptr && !reader_.broken(pointer + "/model"))
+      read_models(spec, *model, pointer + "/model");
     read_instructions(spec, in, pointer);
     spec.output_tokens_max = get_int(in, "max_output_tokens", spec.output_tokens_max);
     if (in.contains("temperature")) spec.temperature = get_double(in, "temperature");
@@ -175,13 +180,15 @@ class Loader {
       spec.between_tokens_timeout = reader_.duration(*timeouts, pointer + "/timeouts", "between_tokens", spec.between_tokens_timeout);
     }
     spec.model_retry = read_retry(reader_, in, pointer, spec.model_retry);
-    if (const Json* session = get(in, "session"); session != nullptr && !reader_.broken(pointer + "/session")) spec.session = read_session(*session);
+    if (const Json* session = get(in, "session"); session != nullptr && !reader_.broken(pointer + "/session"))
+      spec.session = read_session(*session);
     if (const JsonObject* limits = get_object(in, "limits")) read_limits(spec.limits, *limits, pointer + "/limits");
     if (const JsonObject* context = get_object(in, "context")) {
       spec.context = {.tokens_max = get_int(*context, "max_tokens", spec.context.tokens_max),
                       .keep_messages = get_int(*context, "keep_messages", spec.context.keep_messages)};
     }
-    if (const JsonObject* output = get_object(in, "output"); output != nullptr && !reader_.broken(pointer + "/output")) read_output(spec, *output, pointer + "/output");
+    if (const JsonObject* output = get_object(in, "output"); output != nullptr && !reader_.broken(pointer + "/output"))
+      read_output(spec, *output, pointer + "/output");
     if (const JsonArray* tools = get_array(in, "tools")) read_tools(spec, *tools, pointer + "/tools");
     return spec;
   }
@@ -204,7 +211,8 @@ class Loader {
     }
     spec.instructions = get_string(in, "instructions");
     if (!has_file || reader_.broken(pointer + "/instructions_file")) return;
-    if (auto text = reader_.file_text(get_string(in, "instructions_file"), pointer + "/instructions_file")) spec.instructions = *std::move(text);
+    if (auto text = reader_.file_text(get_string(in, "instructions_file"), pointer + "/instructions_file"))
+      spec.instructions = *std::move(text);
   }
 
   static llm::ReasoningEffort reasoning(std::string_view word) {
@@ -276,7 +284,8 @@ class Loader {
       if (reader_.broken(place)) continue;
       ToolSpec tool = read_tool(reader_, tools[i], place);
       if (spec.find_tool(tool.name) != nullptr) {
-        reader_.problem(tools[i].is_object() ? place + "/name" : place, fmt::format("`{}` is the name of an earlier tool; choose another", tool.name));
+        reader_.problem(tools[i].is_object() ? place + "/name" : place,
+                        fmt::format("`{}` is the name of an earlier tool; choose another", tool.name));
       }
       spec.tools.push_back(std::move(tool));
     }
@@ -290,9 +299,11 @@ std::expected<std::string, std::vector<SpecProblem>> read_file(const fs::path& p
   std::error_code code;
   const std::string name = path.filename().string();
   if (!fs::is_regular_file(path, code)) {
-    return std::unexpected(one_problem(name, fmt::format("`{}` does not exist; run `mayfly init` to write one, or give another path", path.string())));
+    return std::unexpected(
+        one_problem(name, fmt::format("`{}` does not exist; run `mayfly init` to write one, or give another path", path.string())));
   }
-  if (fs::file_size(path, code) > kFileBytesMax || code) return std::unexpected(one_problem(name, "the file is larger than 1 MiB; split it"));
+  if (fs::file_size(path, code) > kFileBytesMax || code)
+    return std::unexpected(one_problem(name, "the file is larger than 1 MiB; split it"));
   std::ifstream in(path, std::ios::binary);
   std::ostringstream text;
   if (in.peek() != std::ifstream::traits_type::eof()) text << in.rdbuf();

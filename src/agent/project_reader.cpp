@@ -44,9 +44,12 @@ ProjectReader::ProjectReader(YamlDocument document, std::string file_name, fs::p
 
 void ProjectReader::add(SourcePosition at, bool at_key, const std::string& pointer, std::string_view words) {
   const std::string path = dotted(pointer);
-  problems_.push_back({at, at_key, problems_.size(), {.where = fmt::format("{}:{}:{}", file_name_, at.line, at.column),
-                            .pointer = pointer,
-                            .message = fmt::format("{} {}", path.empty() ? "the file" : path, words)}});
+  problems_.push_back({at,
+                       at_key,
+                       problems_.size(),
+                       {.where = fmt::format("{}:{}:{}", file_name_, at.line, at.column),
+                        .pointer = pointer,
+                        .message = fmt::format("{} {}", path.empty() ? "the file" : path, words)}});
 }
 
 void ProjectReader::problem(const std::string& pointer, std::string_view words) {
@@ -78,7 +81,8 @@ Millis ProjectReader::duration(const JsonObject& object, const std::string& poin
   const std::string place = fmt::format("{}/{}", pointer, key);
   const auto parsed = parse_duration(value->get_string());
   if (!parsed) {
-    problem(place, fmt::format("`{}` is not a duration; write it like 500ms, 30s, 15m, 2h, 7d or 1h30m", std::string_view(value->get_string()).substr(0, 80)));
+    problem(place, fmt::format("`{}` is not a duration; write it like 500ms, 30s, 15m, 2h, 7d or 1h30m",
+                               std::string_view(value->get_string()).substr(0, 80)));
     return otherwise;
   }
   if (*parsed < least || *parsed > kDurationMax) {

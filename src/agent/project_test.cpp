@@ -211,7 +211,8 @@ TEST_F(ProjectTest, EnvironmentChoosesTheModel) {
   ::setenv("MAYFLY_TEST_MODEL", "anthropic/claude-haiku-4-5", 1);
   EXPECT_EQ(load(kText).value().agents.at(0).models.at(0), "anthropic/claude-haiku-4-5");
   ::unsetenv("MAYFLY_TEST_MODEL");
-  EXPECT_EQ(problems("version: 1\nagents:\n  a: {model: \"${MAYFLY_TEST_MODEL}\", instructions: x}\n").substr(0, 22), "mayfly.yaml:3:14: agen");
+  EXPECT_EQ(problems("version: 1\nagents:\n  a: {model: \"${MAYFLY_TEST_MODEL}\", instructions: x}\n").substr(0, 22),
+            "mayfly.yaml:3:14: agen");
 }
 
 struct Broken {
@@ -220,7 +221,9 @@ struct Broken {
   std::string word;
 };
 
-std::string agent(std::string_view lines) { return "version: 1\nagents:\n  a:\n    model: openai/gpt-5-mini\n    instructions: x\n" + std::string(lines); }
+std::string agent(std::string_view lines) {
+  return "version: 1\nagents:\n  a:\n    model: openai/gpt-5-mini\n    instructions: x\n" + std::string(lines);
+}
 std::string tool(std::string_view lines) { return agent("    tools:\n      - name: t\n        description: d\n" + std::string(lines)); }
 
 TEST_F(ProjectTest, SaysWhatIsWrongAndWhere) {
@@ -257,7 +260,8 @@ TEST_F(ProjectTest, SaysWhatIsWrongAndWhere) {
       {agent("    tools: [sleep, memory, sleep]\n"), "6:28", "name of an earlier tool"},
       {agent("    tools:\n      - name: t\n"), "7:9", "needs exactly one of http, command, ask"},
       {agent("    tools:\n      - name: t\n        sleep: {}\n        memory: {}\n"), "9:17", "it has sleep and memory"},
-      {agent("    tools:\n      - name: t\n        effect: read_only\n        sleep: {}\n"), "8:9", "has no meaning for the built-in kind sleep"},
+      {agent("    tools:\n      - name: t\n        effect: read_only\n        sleep: {}\n"), "8:9",
+       "has no meaning for the built-in kind sleep"},
       {agent("    tools:\n      - name: \"a b\"\n        sleep: {}\n"), "7:15", "must match the pattern"},
       {agent("    tools:\n      - name: t\n        command: {run: [ls]}\n"), "7:9", "needs a description"},
       {tool("        command: {run: []}\n"), "9:24", "no fewer than 1"},
@@ -265,7 +269,8 @@ TEST_F(ProjectTest, SaysWhatIsWrongAndWhere) {
       {tool("        command: {run: [../run.sh]}\n"), "9:25", "outside the project folder"},
       {tool("        command: {run: [ls], env: [\"A B\"]}\n"), "9:36", "must match the pattern"},
       {tool("        parameters: {type: array}\n        command: {run: [ls]}\n"), "9:21", "add `type: object`"},
-      {tool("        parameters: {type: object, properties: {a: {type: txt}}}\n        command: {run: [ls]}\n"), "9:59", "`txt` is not a type"},
+      {tool("        parameters: {type: object, properties: {a: {type: txt}}}\n        command: {run: [ls]}\n"), "9:59",
+       "`txt` is not a type"},
       {tool("        approval: {when: {properties: {a: {minimum: many}}}}\n        command: {run: [ls]}\n"), "9:53", "must be a number"},
       {tool("        approval: {timeout: 1d}\n        command: {run: [ls]}\n"), "9:19", "has no key `when`"},
       {tool("        approval: {when: true, default: deny}\n        command: {run: [ls]}\n"), "9:41", "there is no `timeout`"},
@@ -282,10 +287,13 @@ TEST_F(ProjectTest, SaysWhatIsWrongAndWhere) {
       {"version: 1\nagents: {a: {model: [openai/x, openai/x], instructions: x}}\n", "2:32", "a second time"},
       {"version: 1\nagents: {a: {model: openai/x, instructions_file: ../../etc/passwd}}\n", "2:50", "outside the project folder"},
       {"version: 1\nagents: {a: {model: openai/x, instructions_file: /etc/passwd}}\n", "2:50", "outside the project folder"},
-      {"version: 1\nproviders:\n  p: {base_url: \"http://x/v1\"}\nagents: {a: {model: p/x, instructions: x}}\n", "3:6", "has no key `kind`"},
+      {"version: 1\nproviders:\n  p: {base_url: \"http://x/v1\"}\nagents: {a: {model: p/x, instructions: x}}\n", "3:6",
+       "has no key `kind`"},
       {"version: 1\nproviders:\n  p: {kind: scripted}\nagents: {a: {model: p/x, instructions: x}}\n", "3:6", "has no key `script`"},
-      {"version: 1\nproviders:\n  p: {kind: scripted, script: no.yaml}\nagents: {a: {model: p/x, instructions: x}}\n", "3:31", "does not exist"},
-      {"version: 1\nproviders:\n  p: {kind: openai, base_url: localhost}\nagents: {a: {model: p/x, instructions: x}}\n", "3:31", "absolute http or https URL"},
+      {"version: 1\nproviders:\n  p: {kind: scripted, script: no.yaml}\nagents: {a: {model: p/x, instructions: x}}\n", "3:31",
+       "does not exist"},
+      {"version: 1\nproviders:\n  p: {kind: openai, base_url: localhost}\nagents: {a: {model: p/x, instructions: x}}\n", "3:31",
+       "absolute http or https URL"},
       {"version: 1\nproviders:\n  p: {kind: opnai}\nagents: {a: {model: p/x, instructions: x}}\n", "3:13", "must be one of"},
   };
   for (const Broken& broken : cases) {
@@ -327,7 +335,8 @@ mayfly.yaml:14:44: agents.b.instructions_file names `none.md`, which does not ex
 
 TEST_F(ProjectTest, ALinkMayNotLeadOutOfTheFolder) {
   fs::create_symlink("/etc/passwd", folder_ / "link.md");
-  EXPECT_NE(problems("version: 1\nagents: {a: {model: openai/x, instructions_file: link.md}}\n").find("outside the project folder"), std::string::npos);
+  EXPECT_NE(problems("version: 1\nagents: {a: {model: openai/x, instructions_file: link.md}}\n").find("outside the project folder"),
+            std::string::npos);
 }
 
 TEST_F(ProjectTest, MissingFileSaysWhatToDo) {

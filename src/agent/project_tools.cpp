@@ -18,10 +18,8 @@ constexpr std::array<std::string_view, 8> kInterpreters{"python3", "python", "no
 Json text_parameter(std::string_view description) { return JsonObject{{"type", "string"}, {"description", description}}; }
 
 Json closed_object(JsonObject properties, JsonArray required) {
-  return JsonObject{{"type", "object"},
-                    {"properties", std::move(properties)},
-                    {"required", std::move(required)},
-                    {"additionalProperties", false}};
+  return JsonObject{
+      {"type", "object"}, {"properties", std::move(properties)}, {"required", std::move(required)}, {"additionalProperties", false}};
 }
 
 Json sleep_parameters(std::int64_t max_ms) {
@@ -95,9 +93,10 @@ void make_wait_until(ToolSpec& tool, Millis max) {
 }
 
 void make_memory(ToolSpec& tool, std::string_view scope) {
-  built_in(tool, ToolSpec::Kind::Memory, Effect::Idempotent,
-           "Keeps short notes under names beyond this conversation: set, get, delete, or list the names. Use it for facts worth remembering.",
-           memory_parameters(), JsonObject{{"scope", scope}});
+  built_in(
+      tool, ToolSpec::Kind::Memory, Effect::Idempotent,
+      "Keeps short notes under names beyond this conversation: set, get, delete, or list the names. Use it for facts worth remembering.",
+      memory_parameters(), JsonObject{{"scope", scope}});
 }
 
 void make_ask(ToolSpec& tool, JsonObject config) {
@@ -136,7 +135,8 @@ class ToolReader {
       if (source_.contains(kind)) given.push_back(kind);
     if (given.size() != 1) {
       reader_.problem(given.empty() ? pointer_ : at(given[1]),
-                      fmt::format("needs exactly one of {}{}", fmt::join(kKinds, ", "), given.empty() ? "" : fmt::format("; it has {}", fmt::join(given, " and "))));
+                      fmt::format("needs exactly one of {}{}", fmt::join(kKinds, ", "),
+                                  given.empty() ? "" : fmt::format("; it has {}", fmt::join(given, " and "))));
       return;
     }
     const std::string_view kind = given.front();
@@ -171,7 +171,8 @@ class ToolReader {
     const JsonObject* properties = get_object(tool_.parameters.as_object(), "properties");
     for (const std::string& name : names) {
       if (properties != nullptr && properties->contains(name)) continue;
-      reader_.problem(pointer, fmt::format("uses {{{}}}, which is not among the tool's parameters; add it to `parameters.properties`", name));
+      reader_.problem(pointer,
+                      fmt::format("uses {{{}}}, which is not among the tool's parameters; add it to `parameters.properties`", name));
     }
   }
 
@@ -190,7 +191,9 @@ class ToolReader {
     if (const JsonObject* given = get_object(in, "headers")) {
       for (const auto& member : *given) {
         const auto parsed = HeaderTemplate::parse(std::string(member.key()), member.value().as_string());
-        if (!parsed) reader_.problem(at("http/headers/") + escape_pointer_token(member.key()), fmt::format("is not usable: {}", parsed.error().message));
+        if (!parsed)
+          reader_.problem(at("http/headers/") + escape_pointer_token(member.key()),
+                          fmt::format("is not usable: {}", parsed.error().message));
       }
       headers = *given;
     }
@@ -207,7 +210,8 @@ class ToolReader {
     }
     const bool has_body = method == "POST" || method == "PUT" || method == "PATCH";
     const std::string body = get_string(in, "body", has_body ? "json" : "none");
-    if (body == "json" && reads) reader_.problem(at("http/body"), fmt::format("must be none: a {} has no body; use POST, or put the arguments into `query`", method));
+    if (body == "json" && reads)
+      reader_.problem(at("http/body"), fmt::format("must be none: a {} has no body; use POST, or put the arguments into `query`", method));
     const JsonArray* hosts = get_array(in, "allow_hosts");
     tool_.config = JsonObject{{"method", method},
                               {"url", url},
@@ -234,9 +238,8 @@ class ToolReader {
       if (script == 1 && run.size() > 1) reader_.file(word(1), at("command/run/1"));
     }
     const JsonArray* env = get_array(in, "env");
-    tool_.config = JsonObject{{"run", run},
-                              {"env", env != nullptr ? *env : JsonArray{}},
-                              {"output_bytes_max", get_int(in, "output_bytes_max", 64 * 1024)}};
+    tool_.config = JsonObject{
+        {"run", run}, {"env", env != nullptr ? *env : JsonArray{}}, {"output_bytes_max", get_int(in, "output_bytes_max", 64 * 1024)}};
   }
 
   void read_ask(const JsonObject& in) {
@@ -250,8 +253,10 @@ class ToolReader {
     if (const Json* otherwise = get(in, "default")) {
       config["default"] = *otherwise;
       if (!in.contains("timeout")) reader_.problem(at("ask/default"), "counts when the time is up, but there is no `timeout`; add one");
-      if (kind == "approve" && *otherwise != Json("approve") && *otherwise != Json("deny")) reader_.problem(at("ask/default"), "must be approve or deny");
-      if (options != nullptr && std::ranges::find(*options, *otherwise) == options->end()) reader_.problem(at("ask/default"), "must be one of the options");
+      if (kind == "approve" && *otherwise != Json("approve") && *otherwise != Json("deny"))
+        reader_.problem(at("ask/default"), "must be approve or deny");
+      if (options != nullptr && std::ranges::find(*options, *otherwise) == options->end())
+        reader_.problem(at("ask/default"), "must be one of the options");
     }
     make_ask(tool_, std::move(config));
   }

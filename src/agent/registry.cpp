@@ -24,7 +24,8 @@ struct AgentRegistry::Entry {
   std::map<std::int64_t, std::shared_ptr<const AgentProgram>> programs;
 };
 
-AgentRegistry::AgentRegistry(Store& store, Clock& clock, llm::PriceTable prices) : store_(store), clock_(clock), prices_(std::move(prices)) {}
+AgentRegistry::AgentRegistry(Store& store, Clock& clock, llm::PriceTable prices)
+    : store_(store), clock_(clock), prices_(std::move(prices)) {}
 AgentRegistry::~AgentRegistry() = default;
 
 Task<Result<void>> AgentRegistry::load() {
@@ -34,7 +35,8 @@ Task<Result<void>> AgentRegistry::load() {
     if (!rows) co_return std::unexpected(rows.error());
     for (const Record& row : *rows) {
       const auto value = parse_json(row.value);
-      if (!value || !value->is_object()) co_return fail("store.damaged", "the record " + row.key + " cannot be read; restore the data directory from a backup");
+      if (!value || !value->is_object())
+        co_return fail("store.damaged", "the record " + row.key + " cannot be read; restore the data directory from a backup");
       const JsonObject& object = value->get_object();
       const std::string rest = row.key.substr(kPrefix.size());
       const std::string name = rest.substr(0, rest.find('/'));
@@ -75,11 +77,14 @@ Task<Result<AgentVersion>> AgentRegistry::write(AgentSpec spec, bool make_curren
   Batch batch;
   // Two deploys at once: the second finds the number taken.
   batch.require.push_back(Precondition::absent(version_key(name, number)));
-  batch.puts.push_back({version_key(name, number), to_text(JsonObject{{"version", number}, {"spec", to_json(version.spec)}, {"deployed", to_unix_ms(version.deployed)}})});
+  batch.puts.push_back(
+      {version_key(name, number),
+       to_text(JsonObject{{"version", number}, {"spec", to_json(version.spec)}, {"deployed", to_unix_ms(version.deployed)}})});
   if (make_current) batch.puts.push_back({head_key(name), to_text(JsonObject{{"name", name}, {"current", number}})});
   auto written = co_await store_.commit(std::move(batch));
   if (!written) co_return std::unexpected(written.error());
-  if (!written->committed()) co_return fail("agent.deploy_conflict", "somebody else deployed '" + name + "' at the same moment; deploy again", Retry::Safe);
+  if (!written->committed())
+    co_return fail("agent.deploy_conflict", "somebody else deployed '" + name + "' at the same moment; deploy again", Retry::Safe);
   auto& entry = agents_[name];
   if (!entry) entry = std::make_unique<Entry>();
   entry->versions[number] = std::make_shared<const AgentVersion>(version);
@@ -100,12 +105,14 @@ Task<Result<AgentVersion>> AgentRegistry::rollback(std::string name, std::option
   const Entry& entry = *agents_.at(name);
   if (!version) {
     const auto at = entry.versions.find(now->version);
-    if (at == entry.versions.begin()) co_return fail("agent.no_such_version", "'" + name + "' has no version before " + std::to_string(now->version));
+    if (at == entry.versions.begin())
+      co_return fail("agent.no_such_version", "'" + name + "' has no version before " + std::to_string(now->version));
     version = std::prev(at)->first;
   }
   const auto wanted = entry.versions.find(*version);
   if (wanted == entry.versions.end())
-    co_return fail("agent.no_such_version", "'" + name + "' has no version " + std::to_string(*version) + "; its newest is " + std::to_string(entry.versions.rbegin()->first));
+    co_return fail("agent.no_such_version", "'" + name + "' has no version " + std::to_string(*version) + "; its newest is " +
+                                                std::to_string(entry.versions.rbegin()->first));
   AgentVersion out = *wanted->second;
   auto written = co_await write_head(name, out.version);
   if (!written) co_return std::unexpected(written.error());
@@ -147,7 +154,8 @@ std::vector<AgentVersion> AgentRegistry::versions(const std::string& name) const
 Error AgentRegistry::not_found(const std::string& name) const {
   std::string names;
   for (const AgentVersion& agent : list()) names += (names.empty() ? "" : ", ") + agent.spec.name;
-  return Error{"agent.not_found", "there is no agent '" + name + "'; " + (names.empty() ? "none is deployed yet: `mayfly deploy`" : "deployed are: " + names),
+  return Error{"agent.not_found",
+               "there is no agent '" + name + "'; " + (names.empty() ? "none is deployed yet: `mayfly deploy`" : "deployed are: " + names),
                Retry::Never};
 }
 

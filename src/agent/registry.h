@@ -13,7 +13,7 @@
 namespace mayfly::agent {
 
 struct AgentVersion {
-  std::int64_t version = 0;         ///< from 1
+  std::int64_t version = 0;  ///< from 1
   AgentSpec spec;
   TimePoint deployed{};
 };

@@ -5,6 +5,7 @@
 
 #include "agent/agent_program.h"
 #include "agent/conversation.h"
+#include "agent/object_of.h"
 #include "llm/cassette.h"
 
 namespace mayfly::agent {
@@ -14,19 +15,14 @@ using engine::Operation;
 using engine::OperationRequest;
 using engine::OperationStatus;
 
-const JsonObject& object_of(const Json& value) {
-  static const JsonObject empty;
-  const JsonObject* object = value.if_object();
-  return object ? *object : empty;
-}
-
 Json comparable(std::string_view kind, std::string_view name, const Json& input) {
   return JsonObject{{"kind", kind}, {"name", name}, {"input", input}};
 }
 
 class Replay {
  public:
-  Replay(const engine::RunDescription& description, const std::vector<llm::Message>& earlier, const AgentSpec& recorded, const AgentSpec& spec)
+  Replay(const engine::RunDescription& description, const std::vector<llm::Message>& earlier, const AgentSpec& recorded,
+         const AgentSpec& spec)
       : description_(description), earlier_(earlier), recorded_(recorded), spec_(spec) {
     const engine::Execution& run = description.run;
     run_.id = run.id;
@@ -72,7 +68,8 @@ class Replay {
     const auto request = requested_.find(op.id);
     if (request == requested_.end())
       return differ(op.id, "the record has " + op.kind + " " + op.name + " here, which would not have been asked for now");
-    const Json was = comparable(op.kind, op.name, op.input), is = comparable(request->second.kind, request->second.name, request->second.input);
+    const Json was = comparable(op.kind, op.name, op.input),
+               is = comparable(request->second.kind, request->second.name, request->second.input);
     if (to_canonical_text(was) != to_canonical_text(is)) return differ(op.id, llm::first_difference(was, is));
     if (op.kind == kind::kModel && op.status == OperationStatus::Succeeded) compare_requests(op);
     if (report_.first_difference) return;
@@ -99,7 +96,8 @@ class Replay {
     const std::string hash = get_string(object_of(op.meta), "request_hash");
     if (!hash.empty() && hash != hash_of(was))
       return differ(op.id, "the request that the journal tells of is not the one that was sent (" + hash.substr(0, 12) + "…)");
-    if (to_canonical_text(llm::to_json(was)) != to_canonical_text(llm::to_json(is))) differ(op.id, llm::first_difference(llm::to_json(was), llm::to_json(is)));
+    if (to_canonical_text(llm::to_json(was)) != to_canonical_text(llm::to_json(is)))
+      differ(op.id, llm::first_difference(llm::to_json(was), llm::to_json(is)));
     if (!report_.first_difference && recorded_.models != spec_.models)
       differ(op.id, "the model would be " + spec_.models.front() + " instead of " + recorded_.models.front());
   }

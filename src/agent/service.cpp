@@ -8,6 +8,7 @@
 #include "agent/agent_input.h"
 #include "agent/agent_program.h"
 #include "agent/conversation.h"
+#include "agent/object_of.h"
 #include "agent/replay.h"
 
 namespace mayfly::agent {
@@ -17,14 +18,9 @@ using engine::Execution;
 using engine::PendingOperation;
 using engine::Resolved;
 
-const JsonObject& object_of(const Json& value) {
-  static const JsonObject empty;
-  const JsonObject* object = value.if_object();
-  return object ? *object : empty;
-}
-
 std::optional<Question> question_of(const Execution& run, const PendingOperation& op) {
-  Question out{run.id, op.id, run.program, run.keyed ? run.session.substr(run.session.find('/') + 1) : "", {}, {}, op.input, op.started, op.due};
+  Question out{run.id,   op.id,      run.program, run.keyed ? run.session.substr(run.session.find('/') + 1) : "", {}, {},
+               op.input, op.started, op.due};
   const JsonObject& input = object_of(op.input);
   if (op.status == engine::OperationStatus::OutcomeUnknown) {
     out.kind = "unknown";
@@ -38,9 +34,7 @@ std::optional<Question> question_of(const Execution& run, const PendingOperation
   return out;
 }
 
-std::unexpected<Error> invalid_answer(std::string accepted) {
-  return fail("question.invalid_answer", "this question takes: " + accepted);
-}
+std::unexpected<Error> invalid_answer(std::string accepted) { return fail("question.invalid_answer", "this question takes: " + accepted); }
 
 constexpr double kCountAddedMax = 1e9;
 constexpr double kUsdAddedMax = 1e6;
@@ -80,8 +74,9 @@ Result<Resolved> resolution(const PendingOperation& op, const std::string& run, 
   } else if (op.kind == kind::kLimit) {
     if (answer.decision != "continue" && answer.decision != "stop") return invalid_answer("continue or stop");
     if (!is_extension(answer.add))
-      return invalid_answer("as `add` an object with usd (0 to 1000000), steps, input_tokens or output_tokens "
-                            "(whole numbers from 0 to 1000000000)");
+      return invalid_answer(
+          "as `add` an object with usd (0 to 1000000), steps, input_tokens or output_tokens "
+          "(whole numbers from 0 to 1000000000)");
     out.result = JsonObject{{"continue", answer.decision == "continue"}, {"add", answer.add}, {"by", answer.by}};
   } else {
     const std::string expected = get_string(input, "answer_kind");
@@ -100,13 +95,15 @@ class Service final : public AgentService {
   Service(ServiceDependencies deps, engine::Engine& engine) : deps_(std::move(deps)), engine_(engine) {}
 
   Task<Result<engine::Started>> invoke(Invocation invocation) override {
-    const auto agent = invocation.version ? deps_.registry->version(invocation.agent, *invocation.version) : deps_.registry->current(invocation.agent);
+    const auto agent =
+        invocation.version ? deps_.registry->version(invocation.agent, *invocation.version) : deps_.registry->current(invocation.agent);
     if (!agent) co_return std::unexpected(no_agent(invocation));
     const AgentSpec& spec = agent->spec;
     if (spec.session.keyed && invocation.session.empty())
       co_return fail("session.required", "the agent '" + spec.name + "' keeps a conversation per session: say which (`session`)");
     if (!spec.session.keyed && !invocation.session.empty())
-      co_return fail("session.not_keyed", "the agent '" + spec.name + "' has no sessions: leave `session` out, or declare `session: keyed` in its mayfly.yaml");
+      co_return fail("session.not_keyed",
+                     "the agent '" + spec.name + "' has no sessions: leave `session` out, or declare `session: keyed` in its mayfly.yaml");
     auto input = normalise_input(invocation.input);
     if (!input) co_return std::unexpected(input.error());
     engine::StartRequest request;
@@ -148,7 +145,8 @@ class Service final : public AgentService {
     std::vector<const PendingOperation*> open;
     for (const PendingOperation& op : execution->pending)
       if (question_of(*execution, op) && (operation == 0 || op.id == operation)) open.push_back(&op);
-    if (open.empty()) co_return fail("question.not_found", run + (execution->open() ? " asks nothing now" : " has ended") + "; see `mayfly questions`");
+    if (open.empty())
+      co_return fail("question.not_found", run + (execution->open() ? " asks nothing now" : " has ended") + "; see `mayfly questions`");
     if (open.size() > 1) {
       std::string ids;
       for (const PendingOperation* op : open) ids += (ids.empty() ? "" : ", ") + std::to_string(op->id);
@@ -162,10 +160,13 @@ class Service final : public AgentService {
   Task<Result<engine::Started>> fork(ForkRequest request) override {
     auto recorded = co_await load(request.run);
     if (!recorded) co_return std::unexpected(recorded.error());
-    const auto calls_model = [&](const engine::Operation& op) { return op.kind == kind::kModel && (request.at == 0 || op.id == request.at); };
+    const auto calls_model = [&](const engine::Operation& op) {
+      return op.kind == kind::kModel && (request.at == 0 || op.id == request.at);
+    };
     const auto at = std::ranges::find_if(recorded->description.operations, calls_model);
     if (at == recorded->description.operations.end())
-      co_return fail("fork.invalid", "operation " + std::to_string(request.at) + " of " + request.run + " is not an ended model call; see `mayfly show`");
+      co_return fail("fork.invalid",
+                     "operation " + std::to_string(request.at) + " of " + request.run + " is not an ended model call; see `mayfly show`");
     AgentSpec spec = recorded->version.spec;
     std::int64_t version = recorded->version.version;
     if (request.instructions) spec.instructions = *request.instructions;
@@ -184,7 +185,8 @@ class Service final : public AgentService {
     engine::StartRequest start;
     start.program = recorded->version.spec.name;
     start.version = version;
-    start.input = JsonObject{{"message", JsonArray{}}, {"history", std::move(history)}, {"fork_of", JsonObject{{"run", request.run}, {"operation", at->id}}}};
+    start.input = JsonObject{
+        {"message", JsonArray{}}, {"history", std::move(history)}, {"fork_of", JsonObject{{"run", request.run}, {"operation", at->id}}}};
     start.wall_time_max = recorded->version.spec.limits.wall_time;
     co_return co_await engine_.start(std::move(start));
   }
@@ -209,7 +211,10 @@ class Service final : public AgentService {
       response["provider"] = get_string(object_of(op.meta), "provider");
       response["model"] = get_string(object_of(op.meta), "response_model");
       response["response_id"] = get_string(object_of(op.meta), "response_id");
-      out += to_text(JsonObject{{"model", get_string(object_of(op.meta), "model")}, {"request", llm::to_json(request)}, {"response", std::move(response)}}) + "\n";
+      out +=
+          to_text(JsonObject{
+              {"model", get_string(object_of(op.meta), "model")}, {"request", llm::to_json(request)}, {"response", std::move(response)}}) +
+          "\n";
     }
     co_return out;
   }

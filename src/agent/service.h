@@ -15,10 +15,11 @@ namespace mayfly::agent {
 /// What starts an agent.
 struct Invocation {
   std::string agent;
-  /// A text; or {"message": text or content parts [{"type":"text","text":…},{"type":"image","media_type":…,"data":…}|{"type":"image","url":…}],
-  /// "data": any JSON}; any other JSON is given to the model as its text. Content as in llm/message.h's JSON form.
+  /// A text; or {"message": text or content parts
+  /// [{"type":"text","text":…},{"type":"image","media_type":…,"data":…}|{"type":"image","url":…}], "data": any JSON}; any other JSON is
+  /// given to the model as its text. Content as in llm/message.h's JSON form.
   Json input;
-  std::string session;              ///< needed by agents whose sessions are keyed, refused by the others
+  std::string session;  ///< needed by agents whose sessions are keyed, refused by the others
   std::string idempotency_key;
   std::string traceparent;
   std::optional<std::int64_t> version;  ///< instead of the current one
@@ -32,8 +33,8 @@ struct Question {
   std::string agent;
   std::string session;
   std::string kind;
-  std::string text;                 ///< the question, for people
-  Json details;                     ///< tool, arguments, options, limit, …
+  std::string text;  ///< the question, for people
+  Json details;      ///< tool, arguments, options, limit, …
   TimePoint asked{};
   std::optional<TimePoint> until;
 };
@@ -43,25 +44,25 @@ struct PersonAnswer {
   /// approval: "approve" | "deny". ask (approve): "approve" | "deny"; ask (choose): one of the options; ask (text): any text.
   /// limit: "continue" | "stop". unknown: "retry" | "succeeded" | "failed".
   std::string decision;
-  std::string comment;              ///< told to the model where it helps; for unknown/succeeded: the tool's result
-  std::string by;                   ///< who answered, for the record
-  Json add;                         ///< limit/continue: {"usd": 1.0, "steps": 10, "input_tokens": …, "output_tokens": …}; empty: as much again.
-                                    ///< Counts up to 10⁹, usd up to 10⁶; anything else is `question.invalid_answer`
+  std::string comment;  ///< told to the model where it helps; for unknown/succeeded: the tool's result
+  std::string by;       ///< who answered, for the record
+  Json add;             ///< limit/continue: {"usd": 1.0, "steps": 10, "input_tokens": …, "output_tokens": …}; empty: as much again.
+                        ///< Counts up to 10⁹, usd up to 10⁶; anything else is `question.invalid_answer`
 };
 
 struct ForkRequest {
   std::string run;
-  std::int64_t at = 0;              ///< the model call (operation id) to make anew, with all before it as it was; 0: the first one
+  std::int64_t at = 0;  ///< the model call (operation id) to make anew, with all before it as it was; 0: the first one
   std::optional<std::string> instructions;
   std::optional<std::string> model;
 };
 
 struct Difference {
-  std::int64_t operation = 0;       ///< of the recorded run; 0 when there is none
-  std::string what;                 ///< one sentence with the JSON path and both values
+  std::int64_t operation = 0;  ///< of the recorded run; 0 when there is none
+  std::string what;            ///< one sentence with the JSON path and both values
 };
 struct ReplayReport {
-  std::int64_t model_calls = 0;     ///< compared
+  std::int64_t model_calls = 0;  ///< compared
   std::optional<Difference> first_difference;
 };
 
@@ -70,7 +71,8 @@ class AgentService {
  public:
   virtual ~AgentService() = default;
 
-  /// Errors: `agent.not_found`, `agent.no_such_version`, `input.invalid`, `session.required`, `session.not_keyed`, and those of `Engine::start`.
+  /// Errors: `agent.not_found`, `agent.no_such_version`, `input.invalid`, `session.required`, `session.not_keyed`, and those of
+  /// `Engine::start`.
   virtual Task<Result<engine::Started>> invoke(Invocation invocation) = 0;
   /// Open questions, oldest first; of one run or of all (`run` empty), at most `limit`.
   virtual Task<Result<std::vector<Question>>> questions(std::string run, std::size_t limit) = 0;

@@ -82,13 +82,13 @@ class ServiceTest : public testing::Test {
 };
 
 TEST_F(ServiceTest, ALimitIsExtendedBySensibleAmountsOnly) {
-  for (const char* add : {"null", "{}", R"({"usd":0.5})", R"({"usd":1000000,"steps":0})",
-                          R"({"input_tokens":1000000000,"output_tokens":1e3})"})
+  for (const char* add :
+       {"null", "{}", R"({"usd":0.5})", R"({"usd":1000000,"steps":0})", R"({"input_tokens":1000000000,"output_tokens":1e3})"})
     EXPECT_EQ(answer_limit(add), "") << add;
   EXPECT_EQ(engine_.resolved.size(), 5u);
-  for (const char* add : {"5", "[]", R"({"usd":-1})", R"({"usd":1000001})", R"({"usd":"1"})", R"({"usd":1e300})", R"({"steps":-1})",
-                          R"({"steps":1.5})", R"({"steps":1000000001})", R"({"output_tokens":18446744073709551615})",
-                          R"({"dollars":1})", R"({"usd":1,"step":1})"})
+  for (const char* add :
+       {"5", "[]", R"({"usd":-1})", R"({"usd":1000001})", R"({"usd":"1"})", R"({"usd":1e300})", R"({"steps":-1})", R"({"steps":1.5})",
+        R"({"steps":1000000001})", R"({"output_tokens":18446744073709551615})", R"({"dollars":1})", R"({"usd":1,"step":1})"})
     EXPECT_EQ(answer_limit(add), "question.invalid_answer") << add;
   EXPECT_EQ(engine_.resolved.size(), 5u) << "a refused answer changes nothing";
 }

@@ -24,8 +24,8 @@ namespace mayfly::engine {
 struct Delta {
   std::int64_t operation = 0;
   std::int64_t attempt = 0;
-  std::string channel;                  ///< "text", "reasoning", "output", …
-  std::size_t offset = 0;               ///< of `text` in the channel's text of this attempt, in bytes
+  std::string channel;     ///< "text", "reasoning", "output", …
+  std::size_t offset = 0;  ///< of `text` in the channel's text of this attempt, in bytes
   std::string text;
 };
 
@@ -38,9 +38,9 @@ struct StepCall {
   bool keyed = false;
   keys::Partition partition = 0;
   PendingOperation operation;
-  std::string idempotency_key;          ///< the same for every attempt
+  std::string idempotency_key;  ///< the same for every attempt
   std::string traceparent;
-  CancelToken cancel;                   ///< the run was cancelled or the server stops
+  CancelToken cancel;  ///< the run was cancelled or the server stops
   /// Tells watchers; drops what nobody watches beyond a bound. Empty text starts the channel anew (a retry).
   std::function<void(std::string_view channel, std::string_view text)> emit;
 };
@@ -65,12 +65,12 @@ class ProgramHost {
 struct StartRequest {
   std::string program;
   std::int64_t version = 0;
-  std::string session_key;              ///< empty: the run has a conversation of its own
+  std::string session_key;  ///< empty: the run has a conversation of its own
   Json input;
   BusyPolicy when_busy = BusyPolicy::Queue;
   std::int64_t waiting_max = 100;
-  Millis wall_time_max{0};              ///< 0: none
-  std::string idempotency_key;          ///< scoped to program and session; empty: none
+  Millis wall_time_max{0};      ///< 0: none
+  std::string idempotency_key;  ///< scoped to program and session; empty: none
   std::optional<ParentLink> parent;
   std::string traceparent;
 };
@@ -82,24 +82,24 @@ struct Started {
 
 struct RunDescription {
   Execution run;
-  std::vector<Operation> operations;    ///< ended ones by id, the EXECUTION operation first; large values as references (see `unspill`)
+  std::vector<Operation> operations;  ///< ended ones by id, the EXECUTION operation first; large values as references (see `unspill`)
 };
 
 struct ListFilter {
-  std::string program;                  ///< empty: all
-  std::string session_key;              ///< empty: all; needs `program`
+  std::string program;      ///< empty: all
+  std::string session_key;  ///< empty: all; needs `program`
   std::optional<ExecutionStatus> status;
   bool waiting_only = false;
-  std::size_t limit = 50;               ///< at most 1,000
-  std::string before;                   ///< a run's id: continue below it
+  std::size_t limit = 50;  ///< at most 1,000
+  std::string before;      ///< a run's id: continue below it
 };
 
 struct EngineOptions {
   std::string node = "node";
-  keys::Partition partitions = 16;      ///< of a new store; an existing one keeps its number
+  keys::Partition partitions = 16;  ///< of a new store; an existing one keeps its number
   Millis idempotency_ttl{24 * 3'600'000};
   std::size_t input_bytes_max = 6 * 1024 * 1024;
-  std::size_t active_actors_max = 20'000;   ///< more starts are refused with `engine.overloaded`
+  std::size_t active_actors_max = 20'000;  ///< more starts are refused with `engine.overloaded`
   std::size_t recovery_parallel = 256;
 };
 
@@ -112,7 +112,7 @@ using StreamItem = std::variant<RunEvent, Delta>;
 
 enum class Interest {
   Everything,
-  End,         ///< only RunEnded: much cheaper for those who just wait
+  End,  ///< only RunEnded: much cheaper for those who just wait
 };
 
 /// What happens to one run from now on. Bounded: a reader that lags too far gets the end of the stream and starts again

@@ -14,7 +14,10 @@ class Random {
   virtual ~Random() = default;
   virtual std::uint64_t next() = 0;
   /// Uniform in [0, bound); bound > 0.
-  std::uint64_t below(std::uint64_t bound) { __extension__ using Wide = unsigned __int128; return static_cast<std::uint64_t>((static_cast<Wide>(next()) * bound) >> 64); }
+  std::uint64_t below(std::uint64_t bound) {
+    __extension__ using Wide = unsigned __int128;
+    return static_cast<std::uint64_t>((static_cast<Wide>(next()) * bound) >> 64);
+  }
   /// Uniform in [0, 1).
   double unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
 };

@@ -56,7 +56,9 @@ TEST(CancelToken, CallsEachLiveCallbackOnce) {
   CancelSource source;
   int first = 0, second = 0, late = 0;
   const auto keep = source.token().on_cancel([&] { ++first; });
-  { const auto dropped = source.token().on_cancel([&] { ++second; }); }
+  {
+    const auto dropped = source.token().on_cancel([&] { ++second; });
+  }
   source.cancel();
   source.cancel();
   const auto registration = source.token().on_cancel([&] { ++late; });

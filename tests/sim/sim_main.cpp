@@ -16,9 +16,12 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const char* value = i + 1 < argc ? argv[i + 1] : "";
-    if (argument == "--seeds") seeds = std::strtoull(value, nullptr, 10), ++i;
-    else if (argument == "--first") first = std::strtoull(value, nullptr, 10), ++i;
-    else if (argument == "--verbose") options.verbose = true;
+    if (argument == "--seeds")
+      seeds = std::strtoull(value, nullptr, 10), ++i;
+    else if (argument == "--first")
+      first = std::strtoull(value, nullptr, 10), ++i;
+    else if (argument == "--verbose")
+      options.verbose = true;
     else if (argument == "--plant") {
       for (int p = 1; p <= static_cast<int>(Plant::NoFencing); ++p)
         if (to_string(static_cast<Plant>(p)) == value) options.plant = static_cast<Plant>(p), planted = true;
@@ -37,7 +40,8 @@ int main(int argc, char** argv) {
     commits += report.commits;
     model_calls += report.model_calls;
     tool_calls += report.tool_calls;
-    for (const std::string& violation : report.violations) std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), violation.c_str());
+    for (const std::string& violation : report.violations)
+      std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), violation.c_str());
     bad += report.violations.empty() ? 0 : 1;
     if (seed % 100 == 0) {
       WorldOptions again = options;
@@ -50,6 +54,7 @@ int main(int argc, char** argv) {
   }
   std::printf("%llu seeds, %llu crashes, %llu commits, %llu model calls, %llu tool calls: %llu seeds with violations\n",
               static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(crashes), static_cast<unsigned long long>(commits),
-              static_cast<unsigned long long>(model_calls), static_cast<unsigned long long>(tool_calls), static_cast<unsigned long long>(bad));
+              static_cast<unsigned long long>(model_calls), static_cast<unsigned long long>(tool_calls),
+              static_cast<unsigned long long>(bad));
   return planted ? (bad ? 0 : 1) : (bad ? 1 : 0);
 }

@@ -39,8 +39,7 @@ Task<Result<net::ClientResponse>> SimHttp::send(net::ClientRequest request) {
 Task<llm::LlmResult> SimModel::complete(llm::LlmCall call) {
   co_await pass(clock_, outside_.delay(300));
   ++outside_.model_calls;
-  if (outside_.chance(0.06))
-    co_return std::unexpected(llm::LlmError{{"llm.rate_limited", "slow down", Retry::Safe}, Millis{1'000}, 429});
+  if (outside_.chance(0.06)) co_return std::unexpected(llm::LlmError{{"llm.rate_limited", "slow down", Retry::Safe}, Millis{1'000}, 429});
   check_sleeps(call.request);
   // While the call runs, the worst is billed; what follows corrects it downwards.
   const std::int64_t input = tokens_of(call.request);
@@ -48,7 +47,8 @@ Task<llm::LlmResult> SimModel::complete(llm::LlmCall call) {
   std::int64_t& billed = outside_.billed[call.scripted_key];
   billed += worst;
   co_await pass(clock_, outside_.delay(1'500));
-  if (outside_.chance(0.06)) co_return std::unexpected(llm::LlmError{{"llm.bad_response", "the stream was cut", Retry::OutcomeUnknown}, {}, 200});
+  if (outside_.chance(0.06))
+    co_return std::unexpected(llm::LlmError{{"llm.bad_response", "the stream was cut", Retry::OutcomeUnknown}, {}, 200});
   llm::LlmResponse out = answer(call.request);
   // What the model says must not cost more when it is read again than when it was said.
   const auto output = static_cast<std::int64_t>(to_text(llm::to_json(out.message)).size()) / 4 + 1;

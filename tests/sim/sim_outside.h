@@ -22,17 +22,17 @@ struct Outside {
   Plant plant;
   std::vector<std::string> violations;
 
-  std::map<std::string, std::set<std::string>> keys;      ///< by label: idempotency keys with which the effect was asked for
-  std::map<std::string, int> deliveries;                  ///< by label
-  std::map<std::string, std::int64_t> billed;             ///< NanoUsd by run
-  std::map<std::string, TimePoint> sleep_called;          ///< by tool call id
+  std::map<std::string, std::set<std::string>> keys;  ///< by label: idempotency keys with which the effect was asked for
+  std::map<std::string, int> deliveries;              ///< by label
+  std::map<std::string, std::int64_t> billed;         ///< NanoUsd by run
+  std::map<std::string, TimePoint> sleep_called;      ///< by tool call id
   std::uint64_t model_calls = 0, tool_calls = 0;
 
   bool chance(double p) { return faulty && random.unit() < p; }
   Millis delay(std::int64_t max) { return Millis{static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(max) + 1))}; }
 };
 
-inline constexpr std::int64_t kInputPrice = 1'000;   ///< NanoUsd a token
+inline constexpr std::int64_t kInputPrice = 1'000;  ///< NanoUsd a token
 inline constexpr std::int64_t kOutputPrice = 5'000;
 
 /// The network as one process sees it: POST http://tool.test/effect/LABEL and /once/LABEL.

@@ -32,7 +32,9 @@ class PlantedStore final : public Store {
     }
     return inner_.commit(std::move(batch));
   }
-  std::unique_ptr<Watch> watch(std::string prefix, std::function<void()> changed) override { return inner_.watch(std::move(prefix), std::move(changed)); }
+  std::unique_ptr<Watch> watch(std::string prefix, std::function<void()> changed) override {
+    return inner_.watch(std::move(prefix), std::move(changed));
+  }
   bool exclusive() const override { return true; }
   Task<> close() override { return inner_.close(); }
 
@@ -46,8 +48,10 @@ class PlantedStore final : public Store {
  private:
   void remember(Batch& undo, const std::string& key) {
     const auto cell = disk_.cells().find(key);
-    if (cell == disk_.cells().end()) undo.deletes.push_back(key);
-    else undo.puts.push_back({key, cell->second.value});
+    if (cell == disk_.cells().end())
+      undo.deletes.push_back(key);
+    else
+      undo.puts.push_back({key, cell->second.value});
   }
   SimStore& inner_;
   SimDisk& disk_;
@@ -74,8 +78,13 @@ class PlantedClock final : public Clock {
 };
 
 SimStoreFaults faults() {
-  return {.apply_delay_max = Millis{20}, .answer_delay_max = Millis{20}, .refused = 0.01, .full = 0.005, .unknown_applied = 0.01,
-          .unknown_lost = 0.01, .read_failed = 0.005};
+  return {.apply_delay_max = Millis{20},
+          .answer_delay_max = Millis{20},
+          .refused = 0.01,
+          .full = 0.005,
+          .unknown_applied = 0.01,
+          .unknown_lost = 0.01,
+          .read_failed = 0.005};
 }
 
 llm::PriceTable prices() {
@@ -90,8 +99,10 @@ agent::ToolSpec http_tool(const std::string& name, Effect effect) {
   tool.parameters = *parse_json(R"({"type":"object","properties":{"label":{"type":"string"}},"required":["label"]})");
   tool.effect = effect;
   tool.retry = {.attempts_max = 50, .delay_first = Millis{100}, .delay_max = Millis{2'000}};
-  tool.config = JsonObject{{"method", "POST"}, {"url", "http://tool.test/" + name + "/{label}"}, {"headers", JsonObject{}}, {"query", JsonObject{}},
-                           {"body", "json"},   {"allow_hosts", JsonArray{}}, {"allow_private", true}, {"response_bytes_max", 65536}};
+  tool.config = JsonObject{{"method", "POST"},        {"url", "http://tool.test/" + name + "/{label}"},
+                           {"headers", JsonObject{}}, {"query", JsonObject{}},
+                           {"body", "json"},          {"allow_hosts", JsonArray{}},
+                           {"allow_private", true},   {"response_bytes_max", 65536}};
   return tool;
 }
 
@@ -148,14 +159,16 @@ struct Process {
 
 struct Invocation {
   std::string agent, session, key, task;
-  std::string run;          ///< once acknowledged
+  std::string run;  ///< once acknowledged
   bool asking = false;
 };
 
 class World {
  public:
   explicit World(const WorldOptions& options)
-      : options_(options), random_(options.seed), outside{clock, SeededRandom(options.seed * 7919 + 1), true, options.plant, {}, {}, {}, {}, {}, 0, 0} {}
+      : options_(options),
+        random_(options.seed),
+        outside{clock, SeededRandom(options.seed * 7919 + 1), true, options.plant, {}, {}, {}, {}, {}, 0, 0} {}
   ~World() {
     // Frozen coroutines refer to what their process holds: they go first.
     for (auto& process : processes_) process->die();
@@ -202,7 +215,8 @@ Process::Process(World& world, std::uint64_t seed)
       sim_store(world.disk, world.io.get_executor(), clock, random, world.outside.faulty ? faults() : SimStoreFaults{}),
       store(sim_store, world.disk, world.options_.plant),
       http(world.outside, network_clock),
-      registry(store, clock, world.options_.plant == Plant::NoReservation ? *llm::PriceTable::parse(R"({"version":"none","models":{}})") : prices()),
+      registry(store, clock,
+               world.options_.plant == Plant::NoReservation ? *llm::PriceTable::parse(R"({"version":"none","models":{}})") : prices()),
       tasks(world.io.get_executor()) {
   std::map<std::string, std::unique_ptr<llm::LlmProvider>> providers;
   providers["sim"] = std::make_unique<SimModel>(world.outside, network_clock);
@@ -237,7 +251,9 @@ void World::boot() {
 Task<> World::boot_process(Process* process) {
   while (!process->ready) {
     bool ok = static_cast<bool>(co_await process->registry.load());
-    for (const auto& [name, keyed, busy] : {std::tuple{"solo", false, agent::WhenBusy::Queue}, {"queue", true, agent::WhenBusy::Queue}, {"steer", true, agent::WhenBusy::Steer}})
+    for (const auto& [name, keyed, busy] : {std::tuple{"solo", false, agent::WhenBusy::Queue},
+                                            {"queue", true, agent::WhenBusy::Queue},
+                                            {"steer", true, agent::WhenBusy::Steer}})
       ok = ok && co_await process->registry.deploy(agent_spec(name, keyed, busy, options_.plant));
     ok = ok && co_await process->engine->open();
     process->ready = ok;
@@ -251,8 +267,8 @@ void World::crash() {
   Process& old = live();
   for (Invocation& invocation : invocations_) invocation.asking = false;
   if (old.ready && random_.below(3) == 0) {
-    // Not dead, only cut off: it goes on writing until it notices that it lost its leases. (One that is still taking them would take them back:
-    // the embedded store's lock forbids that.)
+    // Not dead, only cut off: it goes on writing until it notices that it lost its leases. (One that is still taking them would take them
+    // back: the embedded store's lock forbids that.)
     old.network_clock.die();
   } else {
     old.die();
@@ -344,12 +360,15 @@ void World::check_end() {
   for (const Invocation& invocation : invocations_) {
     for (const std::string suffix : {".a", ".b", ".once"}) {
       const std::string label = invocation.task + suffix;
-      if (outside.keys[label].size() != 1) violate("effect " + label + " asked for with " + std::to_string(outside.keys[label].size()) + " keys");
-      if (suffix == ".once" && outside.deliveries[label] != 1) violate("at-most-once " + label + " delivered " + std::to_string(outside.deliveries[label]) + " times");
+      if (outside.keys[label].size() != 1)
+        violate("effect " + label + " asked for with " + std::to_string(outside.keys[label].size()) + " keys");
+      if (suffix == ".once" && outside.deliveries[label] != 1)
+        violate("at-most-once " + label + " delivered " + std::to_string(outside.deliveries[label]) + " times");
     }
   }
   for (const auto& [run, nano] : outside.billed)
-    if (nano > kBudget * (1 + grants_[run])) violate("budget: " + run + " was billed " + std::to_string(nano) + " with " + std::to_string(grants_[run]) + " grants");
+    if (nano > kBudget * (1 + grants_[run]))
+      violate("budget: " + run + " was billed " + std::to_string(nano) + " with " + std::to_string(grants_[run]) + " grants");
 }
 
 Task<> World::inspect(Process* process, bool* done) {
@@ -360,7 +379,8 @@ Task<> World::inspect(Process* process, bool* done) {
       continue;
     }
     if (run->status != ExecutionStatus::Succeeded) {
-      violate(invocation.run + " ended " + std::string(to_string(run->status)) + (run->error ? ": " + run->error->code + " " + run->error->message : ""));
+      violate(invocation.run + " ended " + std::string(to_string(run->status)) +
+              (run->error ? ": " + run->error->code + " " + run->error->message : ""));
       continue;
     }
     const auto transcript = co_await process->service->transcript(invocation.run);
@@ -371,8 +391,11 @@ Task<> World::inspect(Process* process, bool* done) {
     if (!text.contains("task " + invocation.task + "\n")) violate("input lost: task " + invocation.task + " is not in " + invocation.run);
     if (!text.contains("done " + invocation.task + "\n")) violate("not done: task " + invocation.task + " in " + invocation.run);
     const auto replay = co_await process->service->replay(invocation.run, std::nullopt);
-    if (!replay) violate("replay failed: " + replay.error().message);
-    else if (replay->first_difference) violate("replay differs: " + invocation.run + " at " + std::to_string(replay->first_difference->operation) + ": " + replay->first_difference->what);
+    if (!replay)
+      violate("replay failed: " + replay.error().message);
+    else if (replay->first_difference)
+      violate("replay differs: " + invocation.run + " at " + std::to_string(replay->first_difference->operation) + ": " +
+              replay->first_difference->what);
   }
   *done = true;
 }
@@ -382,7 +405,10 @@ WorldReport World::run() {
   for (int i = 0; i < options_.invocations; ++i) {
     const std::string number = std::to_string(i);
     const std::uint64_t which = random_.below(3);
-    invocations_.push_back({which == 0 ? "solo" : which == 1 ? "queue" : "steer", which == 0 ? "" : "s" + std::to_string(random_.below(2)), "key-" + number, number, "", false});
+    invocations_.push_back({which == 0   ? "solo"
+                            : which == 1 ? "queue"
+                                         : "steer",
+                            which == 0 ? "" : "s" + std::to_string(random_.below(2)), "key-" + number, number, "", false});
   }
   boot();
   const TimePoint healed_at = clock.now() + Millis{60'000};

@@ -37,7 +37,7 @@ struct WorldOptions {
 
 struct WorldReport {
   std::vector<std::string> violations;
-  std::string trace_hash;                ///< of everything durable in the end and of the outside effects
+  std::string trace_hash;  ///< of everything durable in the end and of the outside effects
   int crashes = 0;
   std::uint64_t commits = 0, model_calls = 0, tool_calls = 0;
 };

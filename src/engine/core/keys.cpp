@@ -49,7 +49,9 @@ std::string partition_prefix(Partition partition) { return to_hex16(partition).s
 std::string epoch(Partition partition) { return partition_prefix(partition) + "epoch"; }
 std::string active(Partition partition, std::string_view run) { return join(partition, "a", run); }
 std::string active_prefix(Partition partition) { return join(partition, "a"); }
-std::string outbox(Partition partition, std::string_view run, std::int64_t operation) { return join(partition, "b", numbered(run, operation)); }
+std::string outbox(Partition partition, std::string_view run, std::int64_t operation) {
+  return join(partition, "b", numbered(run, operation));
+}
 std::string outbox_prefix(Partition partition) { return join(partition, "b"); }
 std::string history(Partition partition, std::string_view session, std::int64_t number) {
   return join(partition, "h", numbered(escape(session), number));

@@ -15,9 +15,17 @@ namespace {
 TEST(Keys, EveryKeyOfAPartitionStartsWithIt) {
   const std::string prefix = partition_prefix(0x2a);
   EXPECT_EQ(prefix, "002a/");
-  const std::vector<std::string> keys{epoch(0x2a),           active(0x2a, "r"),       outbox(0x2a, "r", 1),    history(0x2a, "a/s", 1),
-                                      idempotency(0x2a, "h"), memory(0x2a, "a/s", "k"), operation(0x2a, "r", 1), inbox(0x2a, "a/s", 1),
-                                      session(0x2a, "a/s"),   run(0x2a, "r"),          timer(0x2a, from_unix_ms(1), "r", "deadline")};
+  const std::vector<std::string> keys{epoch(0x2a),
+                                      active(0x2a, "r"),
+                                      outbox(0x2a, "r", 1),
+                                      history(0x2a, "a/s", 1),
+                                      idempotency(0x2a, "h"),
+                                      memory(0x2a, "a/s", "k"),
+                                      operation(0x2a, "r", 1),
+                                      inbox(0x2a, "a/s", 1),
+                                      session(0x2a, "a/s"),
+                                      run(0x2a, "r"),
+                                      timer(0x2a, from_unix_ms(1), "r", "deadline")};
   for (const std::string& key : keys) EXPECT_EQ(partition_of(key), "002a") << key;
   EXPECT_EQ(std::set<std::string>(keys.begin(), keys.end()).size(), keys.size());
 }
@@ -74,8 +82,8 @@ TEST(Keys, WhatIsNoTimerIsNotParsed) {
 }
 
 TEST(Keys, SessionsNeverCollideOrReachIntoEachOther) {
-  const std::vector<std::string> sessions{"a/b", "a/b/c", "a/b%2fc", "a/b c", "a/b%20c", std::string("a/\0b", 4),
-                                          "a/b\n", "a/b\x7f", "a/ü", "a/日本"};
+  const std::vector<std::string> sessions{"a/b",   "a/b/c",   "a/b%2fc", "a/b c", "a/b%20c", std::string("a/\0b", 4),
+                                          "a/b\n", "a/b\x7f", "a/ü",     "a/日本"};
   std::set<std::string> keys;
   for (const std::string& one : sessions) {
     const std::string key = session(1, one);

@@ -13,9 +13,10 @@ std::string timer_name(std::int64_t operation) { return to_hex16(static_cast<std
 bool is_dispatched(const PendingOperation& op) { return op.type == OperationType::Step && op.status == OperationStatus::Started; }
 
 Error not_pending(std::string_view run, std::int64_t operation) {
-  return Error{"operation.not_waiting",
-               "operation " + std::to_string(operation) + " of " + std::string(run) + " is not waiting for an answer; look at it with `mayfly show`",
-               Retry::Never};
+  return Error{
+      "operation.not_waiting",
+      "operation " + std::to_string(operation) + " of " + std::string(run) + " is not waiting for an answer; look at it with `mayfly show`",
+      Retry::Never};
 }
 
 std::string record(const Execution& run) { return to_text(to_json(run)); }
@@ -92,14 +93,17 @@ Answer Machine::on(const Start& event, const Program& program) {
   if (busy && event.when_busy == BusyPolicy::Reject)
     return {Error{"session.busy", "another run holds the session; wait for it, or cancel it", Retry::Safe}, {}, {}};
   if (busy && !steered && state_.session->waiting >= event.waiting_max)
-    return {Error{"session.inbox_full", std::to_string(state_.session->waiting) + " messages already wait for this session; try again later",
-                  Retry::Safe}, {}, {}};
+    return {Error{"session.inbox_full",
+                  std::to_string(state_.session->waiting) + " messages already wait for this session; try again later", Retry::Safe},
+            {},
+            {}};
 
   const std::string run_id = steered ? state_.run->id : event.run;
   if (!event.idempotency_hash.empty()) {
     std::string key = keys::idempotency(p, event.idempotency_hash);
     out_.absent.push_back(key);
-    put(std::move(key), to_text(JsonObject{{"run", run_id}, {"input", event.input_hash}, {"expires", to_unix_ms(event.idempotency_expires)}}));
+    put(std::move(key),
+        to_text(JsonObject{{"run", run_id}, {"input", event.input_hash}, {"expires", to_unix_ms(event.idempotency_expires)}}));
     std::string timer = keys::timer(p, event.idempotency_expires, event.idempotency_hash, "idempotency");
     put(timer, "");
     out_.timers.push_back({event.idempotency_expires, std::move(timer), {}});
@@ -124,7 +128,8 @@ Answer Machine::on(const Start& event, const Program& program) {
     out_.timers.push_back({*run.deadline, std::move(timer), run.session});
   }
   publish(run, RunEvent::Kind::RunStarted, 1,
-          is_watched(run) ? Json(JsonObject{{"run", run.id}, {"agent", run.program}, {"version", run.version}, {"input", execution.input}}) : Json(nullptr));
+          is_watched(run) ? Json(JsonObject{{"run", run.id}, {"agent", run.program}, {"version", run.version}, {"input", execution.input}})
+                          : Json(nullptr));
 
   if (busy) {
     run.queue_position = state_.session->inbox_next++;
@@ -190,7 +195,8 @@ void Machine::start_operation(const OperationRequest& request) {
     if (request.due) arm(op, *request.due);
   } else if (op.type == OperationType::ChainedInvoke) {
     put(keys::outbox(state_.partition, run.id, op.id),
-        to_text(JsonObject{{"kind", "invoke"}, {"run", run.id}, {"operation", op.id}, {"invoke", op.input}, {"traceparent", run.traceparent}}));
+        to_text(
+            JsonObject{{"kind", "invoke"}, {"run", run.id}, {"operation", op.id}, {"invoke", op.input}, {"traceparent", run.traceparent}}));
     out_.outbox = true;
   } else {
     out_.dispatch.push_back(op.id);
@@ -305,7 +311,8 @@ Answer Machine::on(const TimerFired& event, const Program& program) {
 }
 
 Answer Machine::on(const Resolved& event, const Program& program) {
-  PendingOperation* op = state_.run && state_.run->id == event.run && state_.run->open() ? state_.run->find_pending(event.operation) : nullptr;
+  PendingOperation* op =
+      state_.run && state_.run->id == event.run && state_.run->open() ? state_.run->find_pending(event.operation) : nullptr;
   const bool answerable = op && (op->type == OperationType::Callback || op->type == OperationType::ChainedInvoke ||
                                  op->status == OperationStatus::OutcomeUnknown);
   if (!answerable) return {not_pending(event.run, event.operation), {}, {}};
@@ -319,8 +326,9 @@ Answer Machine::on(const Resolved& event, const Program& program) {
     return {{}, {}, event.run};
   }
   const bool ok = event.action == Resolved::Action::Succeed;
-  const Operation ended = end_operation(op->id, ok ? OperationStatus::Succeeded : OperationStatus::Failed, ok ? event.result : Json(nullptr),
-                                        ok ? std::nullopt : event.error, nullptr, ok ? event.stored : Json(nullptr));
+  const Operation ended =
+      end_operation(op->id, ok ? OperationStatus::Succeeded : OperationStatus::Failed, ok ? event.result : Json(nullptr),
+                    ok ? std::nullopt : event.error, nullptr, ok ? event.stored : Json(nullptr));
   follow(program.ended(context(), ended), program);
   return {{}, {}, event.run};
 }
@@ -425,9 +433,11 @@ void Machine::complete(Completion completion) {
       out_.outbox = true;
     }
     const bool unknown = (was_dispatched || op.status == OperationStatus::OutcomeUnknown) && op.repeat == Repeat::Never;
-    end_operation(id, OperationStatus::Cancelled, nullptr,
-                  unknown ? Error{"operation.outcome_unknown", "the run ended while this was under way: it may have happened", Retry::OutcomeUnknown}
-                          : Error{"operation.cancelled", "the run ended first", Retry::Never}, nullptr);
+    end_operation(
+        id, OperationStatus::Cancelled, nullptr,
+        unknown ? Error{"operation.outcome_unknown", "the run ended while this was under way: it may have happened", Retry::OutcomeUnknown}
+                : Error{"operation.cancelled", "the run ended first", Retry::Never},
+        nullptr);
     if (was_dispatched) out_.abort.push_back(id);
   }
   end_record(run, completion);
@@ -469,10 +479,14 @@ std::optional<WaitReason> Machine::wait_reason() const {
   for (const PendingOperation& op : run.pending) {
     if (is_dispatched(op)) return std::nullopt;
     WaitReason reason{WaitReason::Kind::Timer, op.id, op.name, op.due};
-    if (op.status == OperationStatus::OutcomeUnknown) reason.kind = WaitReason::Kind::OutcomeUnknown;
-    else if (op.status == OperationStatus::Pending) reason.kind = WaitReason::Kind::Retry;
-    else if (op.type == OperationType::Callback) reason.kind = WaitReason::Kind::Callback;
-    else if (op.type == OperationType::ChainedInvoke) reason.kind = WaitReason::Kind::ChainedInvoke;
+    if (op.status == OperationStatus::OutcomeUnknown)
+      reason.kind = WaitReason::Kind::OutcomeUnknown;
+    else if (op.status == OperationStatus::Pending)
+      reason.kind = WaitReason::Kind::Retry;
+    else if (op.type == OperationType::Callback)
+      reason.kind = WaitReason::Kind::Callback;
+    else if (op.type == OperationType::ChainedInvoke)
+      reason.kind = WaitReason::Kind::ChainedInvoke;
     if (!best || rank(reason.kind) < rank(best->kind)) best = std::move(reason);
   }
   return best;

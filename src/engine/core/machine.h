@@ -17,10 +17,10 @@ namespace mayfly::engine {
 /// What an executor says of one attempt of a STEP.
 struct StepOutcome {
   Json result;
-  Json stored;                          ///< what the journal holds instead of a large result: a reference; null: the result itself
-  std::optional<Error> error;           ///< set: the attempt failed
-  std::optional<Millis> retry_after;    ///< the other side's wish
-  Json meta;                            ///< measurements, kept with the operation
+  Json stored;                        ///< what the journal holds instead of a large result: a reference; null: the result itself
+  std::optional<Error> error;         ///< set: the attempt failed
+  std::optional<Millis> retry_after;  ///< the other side's wish
+  Json meta;                          ///< measurements, kept with the operation
   /// Changes of the session's memory that must happen exactly once: committed with the result.
   std::vector<Put> writes;
   std::vector<std::string> deletes;
@@ -30,15 +30,15 @@ enum class BusyPolicy { Queue, Reject, Steer };
 
 /// A new input for a program.
 struct Start {
-  std::string run;                      ///< its id
+  std::string run;  ///< its id
   std::string program;
   std::int64_t version = 0;
   Json input;
-  Json stored_input;                    ///< as StepOutcome::stored
+  Json stored_input;  ///< as StepOutcome::stored
   BusyPolicy when_busy = BusyPolicy::Queue;
   std::int64_t waiting_max = 100;
   std::optional<TimePoint> deadline;
-  std::string idempotency_hash;         ///< of the scoped key, or empty
+  std::string idempotency_hash;  ///< of the scoped key, or empty
   std::string input_hash;
   TimePoint idempotency_expires{};
   std::optional<ParentLink> parent;
@@ -53,7 +53,7 @@ struct StepFinished {
   std::int64_t operation = 0;
   std::int64_t attempt = 0;
   StepOutcome outcome;
-  double jitter = 0;                    ///< in [0,1): spreads retries
+  double jitter = 0;  ///< in [0,1): spreads retries
 };
 struct TimerFired {
   std::string run;
@@ -66,7 +66,7 @@ struct Resolved {
   std::int64_t operation = 0;
   enum class Action { Succeed, Fail, Retry } action = Action::Succeed;
   Json result;
-  Json stored;                          ///< as StepOutcome::stored
+  Json stored;  ///< as StepOutcome::stored
   std::optional<Error> error;
 };
 struct Cancelled {
@@ -89,8 +89,8 @@ struct ActorState {
   keys::Partition partition = 0;
   std::optional<Session> session;
   std::optional<Execution> run;
-  std::optional<Execution> queued;      ///< another run of the session, loaded because an event names it
-  bool run_was_active = false;          ///< the store holds its `a/` record
+  std::optional<Execution> queued;  ///< another run of the session, loaded because an event names it
+  bool run_was_active = false;      ///< the store holds its `a/` record
 
   bool busy() const { return run && run->open(); }
   /// Nobody holds the session and somebody waits for it: the owner applies Promoted next.
@@ -103,24 +103,24 @@ struct RunEvent {
   Kind kind = Kind::OperationStarted;
   std::int64_t number = 0;
   TimePoint time{};
-  Json body;                            ///< a PendingOperation, an Operation, or the run's end {status, result, error}
+  Json body;  ///< a PendingOperation, an Operation, or the run's end {status, result, error}
 };
 
 struct TimerChange {
   TimePoint due;
   std::string key;
-  std::string owner;                    ///< the row's value: the session that the timer concerns
+  std::string owner;  ///< the row's value: the session that the timer concerns
 };
 
 /// What must follow once the batch is durable, and not before (the output gate).
 struct Transition {
-  Batch batch;                                     ///< puts and deletes, without preconditions
-  std::vector<std::string> absent;                 ///< keys that must not exist yet
-  std::vector<std::int64_t> dispatch;              ///< STEPs of the current run whose attempt is to be executed
-  std::vector<std::int64_t> abort;                 ///< attempts under way that nobody waits for any more
+  Batch batch;                         ///< puts and deletes, without preconditions
+  std::vector<std::string> absent;     ///< keys that must not exist yet
+  std::vector<std::int64_t> dispatch;  ///< STEPs of the current run whose attempt is to be executed
+  std::vector<std::int64_t> abort;     ///< attempts under way that nobody waits for any more
   std::vector<std::pair<std::string, RunEvent>> publish;
-  std::vector<TimerChange> timers;                 ///< added
-  bool outbox = false;                             ///< a message to another partition was written
+  std::vector<TimerChange> timers;  ///< added
+  bool outbox = false;              ///< a message to another partition was written
 };
 
 /// The result of one event, for whoever caused it.
@@ -161,7 +161,8 @@ class Machine {
   void steer(const Start& event, const Program& program);
   void start_operation(const OperationRequest& request);
   /// Moves a pending operation to the journal; returns it, with the whole result.
-  Operation end_operation(std::int64_t id, OperationStatus status, Json result, std::optional<Error> error, Json meta, Json stored = nullptr);
+  Operation end_operation(std::int64_t id, OperationStatus status, Json result, std::optional<Error> error, Json meta,
+                          Json stored = nullptr);
   void attempt_failed(PendingOperation& op, const Error& error, std::optional<Millis> retry_after, double jitter, Json meta,
                       const Program& program);
   void follow(Decision decision, const Program& program);

@@ -138,8 +138,10 @@ class MachineTest : public testing::Test {
 
   static StepFinished finished(std::int64_t operation, std::optional<Error> error = {}, std::int64_t attempt = 1, Json result = "done") {
     StepOutcome outcome;
-    if (error) outcome.error = std::move(error);
-    else outcome.result = std::move(result);
+    if (error)
+      outcome.error = std::move(error);
+    else
+      outcome.result = std::move(result);
     return {"r1", operation, attempt, std::move(outcome), 0.0};
   }
 
@@ -264,8 +266,12 @@ TEST_F(MachineTest, OneReasonSaysWhyARunWaits) {
     std::int64_t operation;
     std::optional<TimePoint> until;
   } cases[]{
-      {{wait}, Wait::Timer, 1, due},      {{timed}, Wait::Callback, 1, due},         {{callback}, Wait::Callback, 1, {}},
-      {{child}, Wait::ChainedInvoke, 1, {}}, {{wait, child, callback}, Wait::Callback, 3, {}}, {{callback, step()}, std::nullopt, 0, {}},
+      {{wait}, Wait::Timer, 1, due},
+      {{timed}, Wait::Callback, 1, due},
+      {{callback}, Wait::Callback, 1, {}},
+      {{child}, Wait::ChainedInvoke, 1, {}},
+      {{wait, child, callback}, Wait::Callback, 3, {}},
+      {{callback, step()}, std::nullopt, 0, {}},
   };
   for (const auto& one : cases) {
     state = {kPartition, {}, {}, {}, false};
@@ -381,8 +387,9 @@ TEST(Backoff, DoublesUpToItsMaximum) {
     double jitter;
     std::optional<Millis> wish;
     std::int64_t ms;
-  } cases[]{{1, 0, {}, 500},     {1, 0.5, {}, 750},        {2, 0, {}, 1'000},        {4, 0, {}, 4'000},       {5, 0, {}, 4'000},
-            {1'000, 0, {}, 4'000}, {1, 0, Millis{100}, 500}, {1, 0, Millis{20'000}, 20'000}, {0, 0, {}, 500}};
+  } cases[]{{1, 0, {}, 500},   {1, 0.5, {}, 750},     {2, 0, {}, 1'000},        {4, 0, {}, 4'000},
+            {5, 0, {}, 4'000}, {1'000, 0, {}, 4'000}, {1, 0, Millis{100}, 500}, {1, 0, Millis{20'000}, 20'000},
+            {0, 0, {}, 500}};
   for (const auto& one : cases) EXPECT_EQ(backoff(retry, one.attempt, one.jitter, one.wish).count(), one.ms) << one.attempt;
 }
 
@@ -620,8 +627,10 @@ TEST_F(MachineTest, AChildTellsItsParentHowItEnded) {
     EXPECT_EQ(get_string(message, "run"), "parent");
     EXPECT_EQ(get_int(message, "operation"), 4);
     EXPECT_EQ(get_string(message, "status"), succeeds ? "SUCCEEDED" : "FAILED");
-    if (succeeds) EXPECT_EQ(get_string(message, "result"), "fine");
-    else EXPECT_EQ(get_string(*get_object(message, "error"), "code"), "tool.failed");
+    if (succeeds)
+      EXPECT_EQ(get_string(message, "result"), "fine");
+    else
+      EXPECT_EQ(get_string(*get_object(message, "error"), "code"), "tool.failed");
   }
 }
 

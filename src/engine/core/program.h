@@ -32,8 +32,8 @@ struct Decision {
 };
 
 struct ProgramContext {
-  Execution& run;      ///< the program owns `state` and `summary`, and reads the rest
-  Session* session;    ///< null for a run without a session; the program owns its `state`
+  Execution& run;    ///< the program owns `state` and `summary`, and reads the rest
+  Session* session;  ///< null for a run without a session; the program owns its `state`
   TimePoint now;
 };
 

@@ -107,9 +107,7 @@ const PendingOperation* Execution::find_pending(std::int64_t operation) const {
 
 Result<Json> parse_record(std::string_view text) { return parse_json(text, {.depth_max = 256}); }
 
-Json to_json(const Error& error) {
-  return JsonObject{{"code", error.code}, {"message", error.message}, {"retry", to_string(error.retry)}};
-}
+Json to_json(const Error& error) { return JsonObject{{"code", error.code}, {"message", error.message}, {"retry", to_string(error.retry)}}; }
 
 Error error_from_json(const JsonObject& object) {
   return Error{get_string(object, "code"), get_string(object, "message"),
@@ -179,7 +177,8 @@ Json to_json(const Execution& run) {
 
 Result<Execution> execution_from_json(const Json& value) {
   const auto* in = value.if_object();
-  if (!in || get_string(*in, "id").empty()) return fail("store.damaged", "a run's record cannot be read; restore the data directory from a backup");
+  if (!in || get_string(*in, "id").empty())
+    return fail("store.damaged", "a run's record cannot be read; restore the data directory from a backup");
   Execution out;
   out.id = get_string(*in, "id");
   out.program = get_string(*in, "program");

@@ -27,8 +27,8 @@ std::string_view to_string(OperationStatus status);
 
 /// How a STEP may be repeated after its attempt was cut off; the meaning of `Effect` in tool/tool.h.
 enum class Repeat {
-  Freely,   ///< no effect, or one that absorbs repeats (the idempotency key stays the same)
-  Never,    ///< becomes OutcomeUnknown
+  Freely,  ///< no effect, or one that absorbs repeats (the idempotency key stays the same)
+  Never,   ///< becomes OutcomeUnknown
 };
 
 struct OperationRetry {
@@ -39,39 +39,39 @@ struct OperationRetry {
 
 /// An operation that has not ended; lives inside its Execution, so that one record says all about an open run.
 struct PendingOperation {
-  std::int64_t id = 0;                ///< from 1, in the order of starting; unique in the run
+  std::int64_t id = 0;  ///< from 1, in the order of starting; unique in the run
   OperationType type = OperationType::Step;
   OperationStatus status = OperationStatus::Started;
-  std::string name;                   ///< "model", a tool's name, …
-  std::string kind;                   ///< what executes it: "llm", "tool", "approval", … (AWS's SubType)
-  Json input;                         ///< small: large inputs are named by reference
+  std::string name;  ///< "model", a tool's name, …
+  std::string kind;  ///< what executes it: "llm", "tool", "approval", … (AWS's SubType)
+  Json input;        ///< small: large inputs are named by reference
   Repeat repeat = Repeat::Freely;
   OperationRetry retry;
   std::int64_t attempt = 1;
   std::int64_t unknown_attempts = 0;  ///< of them, those that ended without anybody knowing how
   std::int64_t started_event = 0;
   TimePoint started{};
-  std::optional<TimePoint> due;       ///< of its timer: wait's end, callback's timeout, next attempt
-  std::string last_error;             ///< of the attempt before
+  std::optional<TimePoint> due;  ///< of its timer: wait's end, callback's timeout, next attempt
+  std::string last_error;        ///< of the attempt before
 };
 
 /// An operation that has ended: written once, never changed.
 struct Operation {
-  std::int64_t id = 0;                ///< 0 is the EXECUTION operation, which holds the run's input
+  std::int64_t id = 0;  ///< 0 is the EXECUTION operation, which holds the run's input
   OperationType type = OperationType::Step;
   OperationStatus status = OperationStatus::Succeeded;
   std::string name;
   std::string kind;
   Json input;
-  Json result;                        ///< when it succeeded
-  std::optional<Error> error;         ///< when it did not
+  Json result;                 ///< when it succeeded
+  std::optional<Error> error;  ///< when it did not
   std::int64_t attempts = 1;
   std::int64_t unknown_attempts = 0;
   std::int64_t started_event = 0;
   std::int64_t ended_event = 0;
   TimePoint started{};
   TimePoint ended{};
-  Json meta;                          ///< measured by the executor: model, tokens, cost, …
+  Json meta;  ///< measured by the executor: model, tokens, cost, …
 };
 
 /// Why nothing of a run is executing: one reason, for machines.
@@ -90,29 +90,29 @@ struct ParentLink {
 };
 
 struct Execution {
-  std::string id;                     ///< "run_" and a ULID that carries the partition
-  std::string program;                ///< the agent's (later: function's) name
-  std::int64_t version = 0;           ///< of the program; a run keeps the one that it started with
-  std::string session;                ///< "agent/key", or the run's own id when it has no session
-  bool keyed = false;                 ///< `session` is a session's
+  std::string id;            ///< "run_" and a ULID that carries the partition
+  std::string program;       ///< the agent's (later: function's) name
+  std::int64_t version = 0;  ///< of the program; a run keeps the one that it started with
+  std::string session;       ///< "agent/key", or the run's own id when it has no session
+  bool keyed = false;        ///< `session` is a session's
   ExecutionStatus status = ExecutionStatus::Running;
-  bool begun = false;                 ///< false while it waits in its session's inbox
-  std::int64_t queue_position = 0;    ///< its inbox number while it waits there
+  bool begun = false;               ///< false while it waits in its session's inbox
+  std::int64_t queue_position = 0;  ///< its inbox number while it waits there
   std::optional<WaitReason> wait;
   TimePoint created{};
   TimePoint updated{};
   std::optional<TimePoint> ended;
   std::optional<TimePoint> deadline;
-  std::int64_t revision = 0;          ///< counts its commits
-  std::int64_t events = 0;            ///< the newest event's number
+  std::int64_t revision = 0;  ///< counts its commits
+  std::int64_t events = 0;    ///< the newest event's number
   std::int64_t next_operation = 1;
   std::vector<PendingOperation> pending;
-  Json state;                         ///< the program's
-  Json summary;                       ///< what lists show: tokens, cost, steps, …
+  Json state;    ///< the program's
+  Json summary;  ///< what lists show: tokens, cost, steps, …
   Json result;
   std::optional<Error> error;
   std::optional<ParentLink> parent;
-  std::string traceparent;            ///< W3C trace context of the event that started it
+  std::string traceparent;  ///< W3C trace context of the event that started it
 
   bool open() const { return status == ExecutionStatus::Running; }
   PendingOperation* find_pending(std::int64_t operation);
@@ -121,14 +121,14 @@ struct Execution {
 
 /// One conversation: a single-writer actor with an inbox.
 struct Session {
-  std::string id;                     ///< "agent/key"
+  std::string id;  ///< "agent/key"
   std::string program;
-  std::string running;                ///< the run that holds it, or empty
-  std::int64_t inbox_head = 1;        ///< number of the oldest waiting message
-  std::int64_t inbox_next = 1;        ///< number that the next one gets
+  std::string running;          ///< the run that holds it, or empty
+  std::int64_t inbox_head = 1;  ///< number of the oldest waiting message
+  std::int64_t inbox_next = 1;  ///< number that the next one gets
   std::int64_t waiting = 0;
-  std::int64_t runs = 0;              ///< numbers its history rows
-  Json state;                         ///< the program's, carried from run to run
+  std::int64_t runs = 0;  ///< numbers its history rows
+  Json state;             ///< the program's, carried from run to run
   TimePoint created{};
   TimePoint updated{};
 };

@@ -126,9 +126,9 @@ Task<bool> EngineImpl::load(Actor* actor) {
   }
   actor->loaded = true;
   const bool recovery_waits = state.run && std::ranges::any_of(actor->inbox, [&](const Envelope& envelope) {
-    const auto* recovered = std::get_if<Recovered>(&envelope.event);
-    return recovered && !envelope.from_recovery && recovered->run == state.run->id;
-  });
+                                const auto* recovered = std::get_if<Recovered>(&envelope.event);
+                                return recovered && !envelope.from_recovery && recovered->run == state.run->id;
+                              });
   if (state.run && has_interrupted_steps(*state.run) && !recovery_waits) {
     if (!actor->loaded_before) {
       actor->inbox.push_front(Envelope{Recovered{state.run->id}, nullptr, false, false});
@@ -269,8 +269,12 @@ Task<bool> EngineImpl::prepare_start(Actor* actor, Envelope* envelope, Start* st
       if (get_string(claim, "input") == start->input_hash) {
         reply(*envelope, {{}, StartedAs::Duplicate, get_string(claim, "run")});
       } else {
-        reply(*envelope, {Error{"idempotency.mismatch", "this idempotency key was used for another input (" + get_string(claim, "run") +
-                                                            "); use a new key for a new request", Retry::Never}, {}, {}});
+        reply(*envelope,
+              {Error{"idempotency.mismatch",
+                     "this idempotency key was used for another input (" + get_string(claim, "run") + "); use a new key for a new request",
+                     Retry::Never},
+               {},
+               {}});
       }
       co_return false;
     }
@@ -311,8 +315,10 @@ Task<bool> EngineImpl::promote(Actor* actor, Machine* machine) {
   const keys::Partition p = state.partition;
   auto rows = co_await deps_.store->scan(KeyRange::prefix(keys::inbox_prefix(p, actor->id)), 1, Direction::Forward);
   if (!rows || rows->empty()) {
-    if (rows) state.session->waiting = 0;
-    else co_await sleep_for(*deps_.clock, kStoreRetry, stopping_source_.token());
+    if (rows)
+      state.session->waiting = 0;
+    else
+      co_await sleep_for(*deps_.clock, kStoreRetry, stopping_source_.token());
     co_return false;
   }
   const std::string run = rows->front().value;
@@ -364,8 +370,10 @@ void EngineImpl::committed(Actor* actor, Transition transition, Version version,
     if (event.kind == RunEvent::Kind::OperationEnded) ++counters_.operations_ended;
     const bool wanted = event.kind == RunEvent::Kind::RunEnded || hub_.watched(run);
     // A reader who came while the commit was under way: the event was made without a body, the journal has it.
-    if (wanted && event.body.is_null()) hub_.end(run);
-    else if (wanted) hub_.publish(run, std::move(event));
+    if (wanted && event.body.is_null())
+      hub_.end(run);
+    else if (wanted)
+      hub_.publish(run, std::move(event));
     if (is_end && deps_.run_ended) deps_.run_ended(run);
   }
   for (const std::int64_t operation : transition.dispatch) dispatch(actor, operation);
@@ -378,7 +386,8 @@ Task<> EngineImpl::commit_failed(Actor* actor, std::vector<Envelope> taken, Erro
   const auto now = deps_.clock->monotonic();
   if (!store_warned_ || now - *store_warned_ > kStoreWarning) {
     store_warned_ = now;
-    log::warn("the store fails; what it did not take is tried again", {{"actor", actor->id}, {"code", error.code}, {"error", error.message}});
+    log::warn("the store fails; what it did not take is tried again",
+              {{"actor", actor->id}, {"code", error.code}, {"error", error.message}});
   }
   // What was applied in memory never happened, or is not known to have: start again from what is stored.
   actor->loaded = false;
@@ -415,7 +424,8 @@ const Program& EngineImpl::program_for(const Actor& actor, const Event& event, s
   if (const auto* start = std::get_if<Start>(&event)) {
     // A message that steers goes to the run that is there, in its own version.
     const bool steers = actor.state.busy() && start->when_busy == BusyPolicy::Steer;
-    keep = steers ? deps_.programs->find(actor.state.run->program, actor.state.run->version) : deps_.programs->find(start->program, start->version);
+    keep = steers ? deps_.programs->find(actor.state.run->program, actor.state.run->version)
+                  : deps_.programs->find(start->program, start->version);
   } else if (actor.state.run) {
     keep = deps_.programs->find(actor.state.run->program, actor.state.run->version);
   }

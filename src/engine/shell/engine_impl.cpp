@@ -80,7 +80,8 @@ Task<Result<void>> EngineImpl::take_lease(keys::Partition partition) {
     } else {
       batch.require.push_back(Precondition::absent(key));
     }
-    batch.puts.push_back({key, to_text(JsonObject{{"epoch", epoch + 1}, {"owner", options_.node}, {"since", to_unix_ms(deps_.clock->now())}})});
+    batch.puts.push_back(
+        {key, to_text(JsonObject{{"epoch", epoch + 1}, {"owner", options_.node}, {"since", to_unix_ms(deps_.clock->now())}})});
     auto outcome = co_await deps_.store->commit(std::move(batch));
     if (outcome && outcome->committed()) {
       epochs_[partition] = outcome->version;
@@ -106,8 +107,7 @@ Task<> EngineImpl::recover(keys::Partition partition) {
       range.begin = row.key + '\0';
       ++counters_.recovered;
       send(partition, row.value, Envelope{Recovered{run}, nullptr, true, false});
-      while (!stopping_ && unloaded_ >= options_.recovery_parallel)
-        co_await sleep_for(*deps_.clock, Millis{1}, stopping_source_.token());
+      while (!stopping_ && unloaded_ >= options_.recovery_parallel) co_await sleep_for(*deps_.clock, Millis{1}, stopping_source_.token());
     }
   }
   --recovering_;
@@ -201,7 +201,8 @@ Task<Result<void>> EngineImpl::resolve(Resolved answer) {
 }
 
 Task<Answer> EngineImpl::ask(keys::Partition partition, std::string actor, Event event) {
-  if (stopping_ || fenced_) co_return Answer{Error{"engine.stopping", "the server is stopping; try again in a moment", Retry::Safe}, {}, {}};
+  if (stopping_ || fenced_)
+    co_return Answer{Error{"engine.stopping", "the server is stopping; try again in a moment", Retry::Safe}, {}, {}};
   co_return co_await suspend<Answer>([this, partition, actor = std::move(actor), event = std::move(event)](Resume<Answer> resume) mutable {
     send(partition, actor, Envelope{std::move(event), std::make_unique<Resume<Answer>>(std::move(resume)), false, false});
   });
@@ -258,7 +259,8 @@ Task<Result<std::optional<Execution>>> EngineImpl::read_run(keys::Partition part
   if (!row) co_return std::unexpected(row.error());
   if (!*row) co_return std::optional<Execution>();
   const auto value = parse_record((*row)->value);
-  if (!value) co_return std::unexpected(Error{"store.damaged", "the record of " + run + " cannot be read: " + value.error().message, Retry::Never});
+  if (!value)
+    co_return std::unexpected(Error{"store.damaged", "the record of " + run + " cannot be read: " + value.error().message, Retry::Never});
   auto execution = execution_from_json(*value);
   if (!execution) co_return std::unexpected(execution.error());
   co_return std::optional<Execution>(std::move(*execution));

@@ -32,12 +32,12 @@ struct RunningStep {
 struct Actor {
   std::string id;
   ActorState state;
-  Version run_version = 0;       ///< 0: not in the store
+  Version run_version = 0;  ///< 0: not in the store
   Version session_version = 0;
   bool loaded = false;
   bool loaded_before = false;
   bool pumping = false;
-  bool one_by_one = false;       ///< a batch was refused: find out which event it was
+  bool one_by_one = false;  ///< a batch was refused: find out which event it was
   std::deque<Envelope> inbox;
   /// By run and operation: an aborted step of the run before may still be ending.
   std::map<std::pair<std::string, std::int64_t>, RunningStep> steps;
@@ -114,7 +114,7 @@ class EngineImpl final : public Engine {
   std::map<keys::Partition, OutboxState> outboxes_;
   CancelSource stopping_source_;
   bool stopping_ = false;
-  bool abandoned_ = false;    ///< outcomes of steps no longer count: the next start repeats them
+  bool abandoned_ = false;  ///< outcomes of steps no longer count: the next start repeats them
   bool fenced_ = false;
   int recovering_ = 0;
   std::size_t unloaded_ = 0;  ///< actors whose state is still to be read

@@ -12,8 +12,8 @@
 namespace mayfly::engine {
 namespace {
 
-/// A program that does what its input says: {"do": "step" | "hold" (a step of one second) | "once" (the same, at most once) | "invoke" | "wait" |
-/// "large"}.
+/// A program that does what its input says: {"do": "step" | "hold" (a step of one second) | "once" (the same, at most once) | "invoke" |
+/// "wait" | "large"}.
 class Scripted final : public Program {
  public:
   Decision begin(ProgramContext context, const Json& input) const override {
@@ -24,7 +24,10 @@ class Scripted final : public Program {
     request.kind = what;
     if (what == "invoke") {
       request.type = OperationType::ChainedInvoke;
-      request.input = JsonObject{{"program", "child"}, {"version", 1}, {"session", get_string(input.as_object(), "session")}, {"input", JsonObject{{"do", "step"}}}};
+      request.input = JsonObject{{"program", "child"},
+                                 {"version", 1},
+                                 {"session", get_string(input.as_object(), "session")},
+                                 {"input", JsonObject{{"do", "step"}}}};
     } else if (what == "wait") {
       request.type = OperationType::Wait;
       request.due = context.now + Millis{get_int(input.as_object(), "ms")};
@@ -85,7 +88,9 @@ class PickyStore final : public Store {
       if (!fail_writes_of.empty() && put.key.contains(fail_writes_of)) co_return fail("store.full", "injected", Retry::Safe);
     co_return co_await inner_.commit(std::move(batch));
   }
-  std::unique_ptr<Watch> watch(std::string prefix, std::function<void()> changed) override { return inner_.watch(std::move(prefix), std::move(changed)); }
+  std::unique_ptr<Watch> watch(std::string prefix, std::function<void()> changed) override {
+    return inner_.watch(std::move(prefix), std::move(changed));
+  }
   bool exclusive() const override { return true; }
   Task<> close() override { return inner_.close(); }
 
@@ -102,12 +107,21 @@ struct Server {
       : clock(world_clock), random(seed), store(disk, io.get_executor(), clock, random), steps(executed, clock), tasks(io.get_executor()) {
     picky.fail_reads_of = std::move(fail_reads_of);
     picky.fail_writes_of = std::move(fail_writes_of);
-    engine = make_engine({.executor = io.get_executor(), .store = &picky, .blobs = &blobs, .clock = &clock, .random = &random, .programs = &host, .steps = &steps},
+    engine = make_engine({.executor = io.get_executor(),
+                          .store = &picky,
+                          .blobs = &blobs,
+                          .clock = &clock,
+                          .random = &random,
+                          .programs = &host,
+                          .steps = &steps},
                          {.partitions = 4});
     tasks.spawn(open());
   }
   ~Server() { tasks.abandon(); }
-  Task<> open() { EXPECT_TRUE(co_await engine->open()); ready = true; }
+  Task<> open() {
+    EXPECT_TRUE(co_await engine->open());
+    ready = true;
+  }
   void die() {
     clock.die();
     store.crash();
@@ -153,13 +167,16 @@ class EngineTest : public ::testing::Test {
     return std::move(*out);
   }
   template <class T>
-  static Task<> keep(Task<T> task, std::optional<T>* out) { out->emplace(co_await std::move(task)); }
+  static Task<> keep(Task<T> task, std::optional<T>* out) {
+    out->emplace(co_await std::move(task));
+  }
 
   Engine& engine() { return *servers_.back()->engine; }
   Execution get(const std::string& run) { return *wait(engine().get(run)); }
   bool ended(const std::string& run) { return !get(run).open(); }
   StartRequest request(const std::string& what, const std::string& session = "") {
-    return {.program = "parent", .version = 1, .session_key = session, .input = JsonObject{{"do", what}, {"ms", 60'000}, {"session", "s1"}}};
+    return {
+        .program = "parent", .version = 1, .session_key = session, .input = JsonObject{{"do", what}, {"ms", 60'000}, {"session", "s1"}}};
   }
   Server& server() { return *servers_.back(); }
   void turn(int times) {
@@ -306,7 +323,8 @@ TEST_F(EngineTest, AnInvokedRunAnswersItsParentWhereverTheServerDies) {
     ASSERT_TRUE(until_ended(started->run)) << "died after " << crash_after << " commits";
     EXPECT_EQ(get(started->run).result, Json("done by child"));
     run_until([] { return false; });
-    EXPECT_EQ(wait(engine().session_runs("child/s" + std::to_string(crash_after), 10))->size(), 1u) << "one child, however often it was asked for";
+    EXPECT_EQ(wait(engine().session_runs("child/s" + std::to_string(crash_after), 10))->size(), 1u)
+        << "one child, however often it was asked for";
     for (const auto& [key, cell] : disk_.cells()) EXPECT_FALSE(key.contains("/b/")) << "undelivered: " << key;
     servers_.back()->die();
   }

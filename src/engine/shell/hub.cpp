@@ -51,7 +51,8 @@ std::unique_ptr<Subscription> Hub::subscribe(const std::string& run, Interest in
 
 bool Hub::watched(const std::string& run) const {
   const auto found = feeds_.find(run);
-  return found != feeds_.end() && std::ranges::any_of(found->second, [](const auto& feed) { return feed->interest == Interest::Everything; });
+  return found != feeds_.end() &&
+         std::ranges::any_of(found->second, [](const auto& feed) { return feed->interest == Interest::Everything; });
 }
 
 void Hub::publish(const std::string& run, const StreamItem& item) {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "blob/blob_store.h"
 #include "base/json.h"
+#include "blob/blob_store.h"
 #include "runtime/task.h"
 
 namespace mayfly::engine {

@@ -53,8 +53,10 @@ Task<> EngineImpl::run_step(std::string actor, StepCall call) {
   StepOutcome outcome = co_await deps_.steps->execute(std::move(call));
   if (!outcome.error && !abandoned_) {
     auto stored = co_await spill(*deps_.blobs, outcome.result);
-    if (stored) outcome.stored = std::move(*stored);
-    else outcome = StepOutcome{.error = Error{stored.error().code, stored.error().message, Retry::OutcomeUnknown}, .meta = outcome.meta};
+    if (stored)
+      outcome.stored = std::move(*stored);
+    else
+      outcome = StepOutcome{.error = Error{stored.error().code, stored.error().message, Retry::OutcomeUnknown}, .meta = outcome.meta};
   }
   --steps_running_;
   const auto found = actors_.find(actor);
@@ -82,7 +84,8 @@ Task<> EngineImpl::deliver_outbox(keys::Partition partition) {
       const auto message = parse_record(row.value);
       const auto delivered = message && message->is_object() ? co_await deliver(partition, message->get_object()) : Result<void>{};
       if (!delivered) {
-        log::warn("a message between runs is not delivered yet", {{"key", row.key}, {"code", delivered.error().code}, {"error", delivered.error().message}});
+        log::warn("a message between runs is not delivered yet",
+                  {{"key", row.key}, {"code", delivered.error().code}, {"error", delivered.error().message}});
         failed = true;
         continue;
       }

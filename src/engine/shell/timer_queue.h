@@ -26,13 +26,18 @@ class TimerQueue {
   };
   using Fire = std::function<void(Due)>;
 
-  TimerQueue(Executor executor, Store& store, Clock& clock, Fire fire) : store_(store), clock_(clock), fire_(std::move(fire)), tasks_(executor) {}
+  TimerQueue(Executor executor, Store& store, Clock& clock, Fire fire)
+      : store_(store), clock_(clock), fire_(std::move(fire)), tasks_(executor) {}
 
   void start(const std::vector<keys::Partition>& partitions);
   /// After the row was committed.
   void add(keys::Partition partition, const TimerChange& timer);
   Task<> stop();
-  void crash() { stopped_ = true; alarm_.reset(); tasks_.abandon(); }
+  void crash() {
+    stopped_ = true;
+    alarm_.reset();
+    tasks_.abandon();
+  }
   std::uint64_t fired() const { return fired_count_; }
 
  private:
@@ -40,8 +45,8 @@ class TimerQueue {
   struct Window {
     std::set<std::pair<TimePoint, std::string>> timers;
     std::map<std::string, std::string> owners;
-    std::string loaded_to;       ///< keys up to here have been in memory
-    bool complete = false;       ///< nothing lies in the store behind `loaded_to`
+    std::string loaded_to;  ///< keys up to here have been in memory
+    bool complete = false;  ///< nothing lies in the store behind `loaded_to`
     bool loading = false;
   };
 

@@ -37,7 +37,8 @@ class TimerQueueTest : public ::testing::Test {
   }
   void run() {
     for (int i = 0; i < 100'000; ++i) {
-      while (io_.poll_one() > 0) {}
+      while (io_.poll_one() > 0) {
+      }
       if (fired_.size() == expected_.size() || !clock_.advance()) break;
     }
   }
@@ -67,7 +68,8 @@ TEST_F(TimerQueueTest, FiresEachStoredTimerOnceAndNeverEarlyThroughManyWindows) 
 TEST_F(TimerQueueTest, TakesTimersBeforeInsideAndBehindItsWindow) {
   for (int i = 0; i < 2'500; ++i) write(Millis{600'000 + i * 100}, i);
   start();
-  while (io_.poll_one() > 0) {}
+  while (io_.poll_one() > 0) {
+  }
   for (int i = 0; i < 300; ++i) queue_->add(1, write(Millis{static_cast<std::int64_t>(random_.below(1'200'000))}, 10'000 + i));
   run();
   expect_all_once();
@@ -75,7 +77,8 @@ TEST_F(TimerQueueTest, TakesTimersBeforeInsideAndBehindItsWindow) {
 
 TEST_F(TimerQueueTest, ManyAddedWhileRunningStayBoundedAndAreNotLost) {
   start();
-  while (io_.poll_one() > 0) {}
+  while (io_.poll_one() > 0) {
+  }
   for (int i = 0; i < 12'000; ++i) queue_->add(1, write(Millis{static_cast<std::int64_t>(1'000 + random_.below(3'600'000))}, i));
   run();
   expect_all_once();
