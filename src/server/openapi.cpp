@@ -50,21 +50,26 @@ JsonObject responses_of(const Endpoint& endpoint) {
   }
   out[std::to_string(endpoint.status)] = std::move(success);
   if (endpoint.result == "(events)") out["204"] = JsonObject{{"description", "The run has ended and the reader has everything"}};
-  const bool has_parameters = endpoint.path.find('{') != std::string_view::npos;
+  const bool names_a_thing = endpoint.path.contains('{') || endpoint.query.contains("of_run");
   const auto add = [&](const char* status, std::string_view name) { out[status] = reference("responses", name); };
+  add("421", "Misdirected");
+  if (endpoint.path.starts_with("/openai/") || endpoint.path.starts_with("/gateway/")) {
+    // Their clients expect the statuses and bodies of the provider's own API.
+    add("default", "ProviderError");
+    return out;
+  }
   if (!endpoint.query.empty() || !endpoint.body.empty()) add("400", "BadRequest");
   if (!endpoint.scopes.empty()) {
     add("401", "Unauthorized");
     add("403", "Forbidden");
   }
-  if (has_parameters) add("404", "NotFound");
+  if (names_a_thing) add("404", "NotFound");
   if (!endpoint.body.empty()) {
     add("409", "Conflict");
     add("413", "TooLarge");
     add("422", "Unprocessable");
     add("429", "TooMany");
   }
-  add("421", "Misdirected");
   add("503", "Unavailable");
   return out;
 }

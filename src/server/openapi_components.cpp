@@ -40,6 +40,7 @@ std::string_view openapi_components_text() {
   "Misdirected": {"description": "The Host header names another server", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}},
   "Unprocessable": {"description": "Understood, but not acceptable", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}},
   "TooMany": {"description": "Too much at once; see Retry-After", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}},
+  "ProviderError": {"description": "Refused or failed, told in the form of the provider's own API", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Any"}}}},
   "Unavailable": {"description": "The server is stopping or cannot store; see Retry-After", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 },
 "schemas": {

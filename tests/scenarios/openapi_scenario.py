@@ -341,9 +341,18 @@ def problems(prism, run):
     prism.problem("POST", f"/v1/runs/{run}/answer", 404, {"decision": "approve"})
     prism.problem("POST", "/v1/agents/memo/runs", 422, {"input": "without its session"})
     prism.problem("POST", "/v1/agents/memo/rollback", 404, {"version": 99})
-    prism.problem("POST", "/openai/v1/chat/completions", 404, {"model": "nobody", "messages": [{"role": "user", "content": "x"}]})
     prism.problem("GET", "/v1/sessions/memo/nobody", 404)
     prism.problem("DELETE", "/v1/keys/nokey", 404)
+    for path in ("operations", "events", "cassette", "transcript"):
+        prism.problem("GET", f"/v1/runs/xyz/{path}", 404, headers={"Accept": "*/*"})
+    for query in ("runs?session=x", "runs?before=x"):
+        prism.problem("GET", "/v1/" + query, 400)
+    prism.problem("GET", "/v1/questions?run=xyz", 404)
+    prism.problem("POST", f"/v1/runs/{run}/cancel", 409, {})
+    prism.problem("POST", f"/v1/runs/{run}/fork", 422, {"at": 99})
+    prism.problem("POST", f"/v1/runs/{run}/replay", 422, {"agent": {"name": "x"}})
+    prism.problem("POST", "/v1/deploy", 422, {"providers": [{"name": "x", "kind": "openai", "base_url": "nowhere"}]})
+    prism.problem("POST", "/v1/keys", 400, {"name": "a", "scopes": ["read"], "expires": "soon"})
     status, _, text = prism.send("POST", "/v1/deploy", {"agents": [{"name": "broken"}]})
     check(status in (400, 422) and json.loads(text)["code"], f"an agent without a model is refused: {status} {text}")
 
@@ -359,6 +368,12 @@ def other_paths(prism):
     prism.post("/gateway/openai/v1/chat/completions", hello)
     prism.post("/gateway/anthropic/v1/messages", hello)
     prism.post("/gateway/openai/v1/responses", {"model": "script/any", "input": "hello"})
+    status, _, text = prism.send("POST", "/openai/v1/chat/completions", {**hello, "model": "nobody"})
+    equal((status, json.loads(text)["error"]["code"]), (404, "model_not_found"), "a model that is no agent, told in OpenAI's form")
+    status, _, text = prism.send("POST", "/gateway/anthropic/v1/messages", {**hello, "messages": [{"role": "user", "content": "fail now"}]})
+    equal((status, json.loads(text)["type"]), (400, "error"), "a refusing provider, told in Anthropic's form")
+    status, _, text = prism.send("GET", "/openai/v1/models", headers={"Authorization": "Bearer mf_unknown"})
+    equal((status, json.loads(text)["error"]["code"]), (401, "invalid_api_key"), "an unknown key, told in OpenAI's form")
     check(prism.get("/v1/usage")["usage"], "the gateway counts what is used")
     equal(prism.send("GET", "/metrics", headers={"Accept": "*/*"})[0], 200, "metrics")
 
