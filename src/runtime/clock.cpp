@@ -38,17 +38,22 @@ Task<bool> sleep_for(Clock& clock, Millis delay, CancelToken cancel) {
     CancelToken::Registration registration;
     std::unique_ptr<Resume<bool>> resume;
   };
-  const auto wait = std::make_shared<Wait>();
+  // The callbacks own it, the coroutine does not: a wait that is never continued (its clock is gone) is freed with them.
+  std::weak_ptr<Wait> weak;
   const auto finish = [](const std::shared_ptr<Wait>& w, bool elapsed) {
     if (const auto resume = std::exchange(w->resume, nullptr)) (*resume)(elapsed);
   };
-  const bool elapsed = co_await suspend<bool>([&, wait](Resume<bool> resume) {
+  const bool elapsed = co_await suspend<bool>([&](Resume<bool> resume) {
+    const auto wait = std::make_shared<Wait>();
+    weak = wait;
     wait->resume = std::make_unique<Resume<bool>>(std::move(resume));
     wait->timer = clock.call_after(delay, [wait, finish] { finish(wait, true); });
     wait->registration = cancel.on_cancel([wait, finish] { finish(wait, false); });
   });
-  wait->timer.reset();
-  wait->registration.reset();
+  if (const auto wait = weak.lock()) {
+    wait->timer.reset();
+    wait->registration.reset();
+  }
   co_return elapsed;
 }
 

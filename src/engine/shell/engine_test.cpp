@@ -296,7 +296,7 @@ TEST_F(EngineTest, ListsNewestFirstInPages) {
   for (int i = 0; i < 7; ++i) {
     runs.push_back(wait(engine().start(request("step")))->run);
     until_ended(runs.back());
-    clock_.call_after(Millis{10}, [] {}).release();
+    const auto later = clock_.call_after(Millis{10}, [] {});
     clock_.advance();
   }
   const auto first = wait(engine().list({.limit = 3}));
