@@ -1,7 +1,7 @@
 # mayfly_module(NAME LAYER n [DEPS module...] [LINK library...] [DIRS subfolder...])
 #
 # Declares the module in the current folder: a static library mayfly_NAME of its *.cpp files, a test
-# program NAME_test of its *_test.cpp files, and (preset fuzz) one program per *_fuzz.cpp file.
+# program NAME_test of its *_test.cpp files, and (preset fuzz) one program NAME_FILE per *_fuzz.cpp file.
 # Dependencies point strictly downwards: an edge to a module of a higher layer fails here, and
 # an include of a module that DEPS does not name (directly or through another) fails to configure.
 # Modules of one layer may depend on each other when the used one is declared first.
@@ -76,6 +76,7 @@ function(mayfly_module name)
   if(MAYFLY_FUZZ)
     foreach(file IN LISTS fuzzers)
       get_filename_component(fuzz_name "${file}" NAME_WE)
+      set(fuzz_name ${name}_${fuzz_name})
       add_executable(${fuzz_name} ${file})
       target_link_libraries(${fuzz_name} PRIVATE mayfly_${name})
       target_link_options(${fuzz_name} PRIVATE -fsanitize=fuzzer)
