@@ -143,11 +143,19 @@ class Engine {
   /// Answers a CALLBACK or decides an unknown outcome. Errors: `run.not_found`, `operation.not_waiting`, `operation.no_retry`.
   virtual Task<Result<void>> resolve(Resolved answer) = 0;
 
+  /// Gives `body` to the run's program and returns its answer, once durable. Errors: `run.not_found`, `run.ended`, and the program's.
+  virtual Task<Result<Json>> command(std::string run, Json body) = 0;
+  /// The value itself, or when it is large a reference to where it was put; `unspill` is the way back.
+  virtual Task<Result<Json>> spill(Json value) = 0;
+
   /// Errors: `run.not_found`.
   virtual Task<Result<Execution>> get(std::string run) = 0;
   virtual Task<Result<RunDescription>> describe(std::string run) = 0;
   /// The ended operations with ids above `after`, inputs and results put back from the blob store.
   virtual Task<Result<std::vector<Operation>>> operations(std::string run, std::int64_t after) = 0;
+  /// Some operations of a run, pending or ended, in the order of `ids`; those that do not exist are left out. Values as in `describe`.
+  virtual Task<Result<std::vector<std::variant<PendingOperation, Operation>>>> operations_by_id(std::string run,
+                                                                                               std::vector<std::int64_t> ids) = 0;
   /// Newest first. Looks at the newest 2,000 runs of each partition: older ones come with `before`.
   virtual Task<Result<std::vector<Execution>>> list(ListFilter filter) = 0;
   virtual Task<Result<std::vector<Session>>> sessions(std::string program, std::size_t limit) = 0;

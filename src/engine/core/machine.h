@@ -73,6 +73,11 @@ struct Cancelled {
   std::string run;
   Error reason;
 };
+/// Somebody acts for the program of a running run.
+struct Command {
+  std::string run;
+  Json body;
+};
 /// The session is free: the oldest waiting run, loaded as `ActorState::queued`, gets it. `input` is that of its EXECUTION operation.
 struct Promoted {
   std::string run;
@@ -82,7 +87,7 @@ struct Promoted {
 struct Recovered {
   std::string run;
 };
-using Event = std::variant<Start, StepFinished, TimerFired, Resolved, Cancelled, Promoted, Recovered>;
+using Event = std::variant<Start, StepFinished, TimerFired, Resolved, Cancelled, Command, Promoted, Recovered>;
 
 /// What one actor holds in memory: a session with the run that occupies it, or a single run.
 struct ActorState {
@@ -91,6 +96,8 @@ struct ActorState {
   std::optional<Execution> run;
   std::optional<Execution> queued;  ///< another run of the session, loaded because an event names it
   bool run_was_active = false;      ///< the store holds its `a/` record
+  /// The current run's ended operations by key; read from the store when the run's first Command comes, and kept up from then on.
+  std::optional<EndedKeys> ended_keys;
 
   bool busy() const { return run && run->open(); }
   /// Nobody holds the session and somebody waits for it: the owner applies Promoted next.
@@ -128,6 +135,7 @@ struct Answer {
   std::optional<Error> error;
   StartedAs started_as = StartedAs::Begun;
   std::string run;
+  Json body;  ///< of a Command
 };
 
 /// Applies events to an actor's state and collects what changes in the store. Pure: same state, events and time, same transition.
@@ -153,6 +161,7 @@ class Machine {
   Answer on(const TimerFired& event, const Program& program);
   Answer on(const Resolved& event, const Program& program);
   Answer on(const Cancelled& event, const Program& program);
+  Answer on(const Command& event, const Program& program);
   Answer on(const Promoted& event, const Program& program);
   Answer on(const Recovered& event, const Program& program);
 

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "base/result.h"
 #include "engine/core/types.h"
 
 namespace mayfly::engine {
@@ -13,9 +16,27 @@ struct OperationRequest {
   std::string name;
   std::string kind;
   Json input;
+  Performer performer = Performer::Engine;  ///< CONTEXTs are the program's
+  std::string key;
+  Json note;
   Repeat repeat = Repeat::Freely;
   OperationRetry retry;
   std::optional<TimePoint> due;  ///< WAIT: its end (required). CALLBACK: its timeout. Others: unused.
+};
+
+/// An operation that the program itself ends; `ended` is not called for it.
+struct OperationEnd {
+  std::int64_t operation = 0;
+  OperationStatus status = OperationStatus::Succeeded;
+  Json result;
+  std::optional<Error> error;
+};
+
+/// Sets (or, without `due`, stops) the timer of a CALLBACK, or of a STEP of the program's. Such a STEP becomes Pending and,
+/// when the timer fires, Ready with attempt + 1.
+struct OperationTimer {
+  std::int64_t operation = 0;
+  std::optional<TimePoint> due;
 };
 
 struct Completion {
@@ -24,23 +45,40 @@ struct Completion {
   std::optional<Error> error;
 };
 
-/// What a program wants after an event. Empty means: go on waiting for what is pending.
+/// What a program wants after an event. Empty means: go on waiting for what is pending. Carried out in the order of the fields, so
+/// that an operation may be ended by the decision that starts it (its id: the first one's is `Execution::next_operation`).
 struct Decision {
   std::vector<OperationRequest> start;
+  std::vector<OperationEnd> end;
+  std::vector<OperationTimer> timers;
   std::vector<std::int64_t> cancel;  ///< pending operations that are no longer wanted
   std::optional<Completion> complete;
 };
 
+/// An ended operation, by its key.
+struct EndedKey {
+  std::int64_t operation = 0;
+  OperationStatus status = OperationStatus::Succeeded;
+};
+using EndedKeys = std::unordered_map<std::string, EndedKey>;
+
+/// The answer to a command, given once its changes are durable.
+struct Reaction {
+  Decision decision;
+  Json answer;
+};
+
 struct ProgramContext {
-  Execution& run;    ///< the program owns `state` and `summary`, and reads the rest
+  Execution& run;    ///< the program owns `state`, `summary` and the operations' `note`s, and reads the rest
   Session* session;  ///< null for a run without a session; the program owns its `state`
   TimePoint now;
+  const EndedKeys* ended = nullptr;  ///< set in `command`: all ended operations that have keys
 };
 
 enum class OnUnknownOutcome { Ask, Fail, Retry };
 
 /// The logic of a run: a state machine without I/O, time or randomness of its own, so that every crash resumes where the journal
-/// ends. `agent` implements it for agents; durable functions will.
+/// ends. `agent` implements it for agents, `function` for asynchronous invocations and durable functions.
 class Program {
  public:
   virtual ~Program() = default;
@@ -53,6 +91,31 @@ class Program {
   virtual bool may_repeat(ProgramContext context, const PendingOperation& operation, const Error& error) const = 0;
   /// The outcome of an operation that must not be repeated is unknown.
   virtual OnUnknownOutcome on_unknown(ProgramContext context, const PendingOperation& operation) const = 0;
+
+  /// `operation` is about to be journalled as ended, whoever ended it: the last chance to write its `note`. Followed by `ended`, except
+  /// where the program ended it itself.
+  virtual void closing(ProgramContext context, Operation& operation) const {
+    (void)context;
+    (void)operation;
+  }
+  /// The run is about to end, for whatever reason (also by cancellation or its deadline): the last chance to write `state`.
+  virtual void completing(ProgramContext context, const Completion& completion) const {
+    (void)context;
+    (void)completion;
+  }
+  /// The timer of a STEP that the program performs has fired: it is Ready.
+  virtual Decision ready(ProgramContext context, const PendingOperation& operation) const {
+    (void)context;
+    (void)operation;
+    return {};
+  }
+  /// Somebody who acts for the program wants something (`Engine::command`). An error changes nothing: the program must not have touched the
+  /// context then. After a commit without an answer the same command can come again: it must be recognised, and answered alike.
+  virtual Result<Reaction> command(ProgramContext context, const Json& body) const {
+    (void)context;
+    (void)body;
+    return fail("program.no_commands", "a run of this kind takes no commands");
+  }
 };
 
 }  // namespace mayfly::engine

@@ -20,9 +20,9 @@ std::optional<ExecutionStatus> execution_status_from_string(std::string_view tex
 enum class OperationType { Execution, Context, Step, Wait, Callback, ChainedInvoke };
 std::string_view to_string(OperationType type);
 
-/// Started: under way (or waiting for its timer or callback). Pending: waits for its next attempt. OutcomeUnknown: was
-/// cut off and must not be repeated without a decision. The others are final.
-enum class OperationStatus { Started, Pending, OutcomeUnknown, Succeeded, Failed, Cancelled, TimedOut, Stopped };
+/// Started: under way (or waiting for its timer or callback). Pending: waits for its next attempt. Ready: its next attempt
+/// may begin, and its program performs it. OutcomeUnknown: was cut off and must not be repeated without a decision. The others are final.
+enum class OperationStatus { Started, Pending, Ready, OutcomeUnknown, Succeeded, Failed, Cancelled, TimedOut, Stopped };
 std::string_view to_string(OperationStatus status);
 
 /// How a STEP may be repeated after its attempt was cut off; the meaning of `Effect` in tool/tool.h.
@@ -37,6 +37,12 @@ struct OperationRetry {
   Millis delay_max{60'000};
 };
 
+/// Who carries a STEP or CONTEXT out and says when it has ended.
+enum class Performer {
+  Engine,   ///< a `StepExecutor`
+  Program,  ///< the user's own process, which reports through `Engine::command`
+};
+
 /// An operation that has not ended; lives inside its Execution, so that one record says all about an open run.
 struct PendingOperation {
   std::int64_t id = 0;  ///< from 1, in the order of starting; unique in the run
@@ -45,6 +51,9 @@ struct PendingOperation {
   std::string name;  ///< "model", a tool's name, …
   std::string kind;  ///< what executes it: "llm", "tool", "approval", … (AWS's SubType)
   Json input;        ///< small: large inputs are named by reference
+  Performer performer = Performer::Engine;
+  std::string key;  ///< the program's own name for it, unique in the run; empty: none
+  Json note;        ///< what the program keeps with it; stays with the ended operation
   Repeat repeat = Repeat::Freely;
   OperationRetry retry;
   std::int64_t attempt = 1;
@@ -62,6 +71,8 @@ struct Operation {
   OperationStatus status = OperationStatus::Succeeded;
   std::string name;
   std::string kind;
+  std::string key;  ///< as PendingOperation::key
+  Json note;        ///< as PendingOperation::note
   Json input;
   Json result;                 ///< when it succeeded
   std::optional<Error> error;  ///< when it did not
