@@ -71,6 +71,7 @@ struct StartRequest {
   std::int64_t waiting_max = 100;
   Millis wall_time_max{0};      ///< 0: none
   std::string idempotency_key;  ///< scoped to program and session; empty: none
+  Millis idempotency_ttl{0};    ///< 0: EngineOptions::idempotency_ttl
   std::optional<ParentLink> parent;
   std::string traceparent;
 };

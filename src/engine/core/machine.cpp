@@ -10,8 +10,6 @@ namespace {
 
 std::string timer_name(std::int64_t operation) { return to_hex16(static_cast<std::uint64_t>(operation)).substr(8); }
 
-bool is_dispatched(const PendingOperation& op) { return op.type == OperationType::Step && op.status == OperationStatus::Started; }
-
 Error not_pending(std::string_view run, std::int64_t operation) {
   return Error{
       "operation.not_waiting",
@@ -186,6 +184,9 @@ void Machine::start_operation(const OperationRequest& request) {
   op.name = request.name;
   op.kind = request.kind;
   op.input = request.input;
+  op.performer = request.performer;
+  op.key = request.key;
+  op.note = request.note;
   op.repeat = request.repeat;
   op.retry = request.retry;
   op.started_event = ++run.events;
@@ -193,6 +194,8 @@ void Machine::start_operation(const OperationRequest& request) {
   MAYFLY_ASSERT(op.type != OperationType::Wait || request.due, "a WAIT has an end");
   if (op.type == OperationType::Wait || op.type == OperationType::Callback) {
     if (request.due) arm(op, *request.due);
+  } else if (op.performer == Performer::Program || op.type == OperationType::Context) {
+    // Its program says what becomes of it.
   } else if (op.type == OperationType::ChainedInvoke) {
     put(keys::outbox(state_.partition, run.id, op.id),
         to_text(
@@ -205,7 +208,8 @@ void Machine::start_operation(const OperationRequest& request) {
   run.pending.push_back(std::move(op));
 }
 
-Operation Machine::end_operation(std::int64_t id, OperationStatus status, Json result, std::optional<Error> error, Json meta, Json stored) {
+Operation Machine::end_operation(std::int64_t id, OperationStatus status, Json result, std::optional<Error> error, Json meta,
+                                 const Program& program, Json stored) {
   Execution& run = *state_.run;
   const auto at = std::ranges::find(run.pending, id, &PendingOperation::id);
   MAYFLY_ASSERT(at != run.pending.end(), "only a pending operation ends");
@@ -216,6 +220,8 @@ Operation Machine::end_operation(std::int64_t id, OperationStatus status, Json r
   op.status = status;
   op.name = std::move(at->name);
   op.kind = std::move(at->kind);
+  op.key = std::move(at->key);
+  op.note = std::move(at->note);
   op.input = std::move(at->input);
   const bool by_reference = !stored.is_null();
   op.result = by_reference ? std::move(stored) : std::move(result);
@@ -229,6 +235,8 @@ Operation Machine::end_operation(std::int64_t id, OperationStatus status, Json r
   op.meta = std::move(meta);
   run.pending.erase(at);
   std::erase(out_.dispatch, id);
+  program.closing(context(), op);
+  if (state_.ended_keys && !op.key.empty()) state_.ended_keys->insert_or_assign(op.key, EndedKey{op.id, op.status});
   Json body = to_json(op);
   put(keys::operation(state_.partition, run.id, op.id), to_text(body));
   publish(run, RunEvent::Kind::OperationEnded, op.ended_event, std::move(body));
@@ -240,7 +248,7 @@ Operation Machine::end_operation(std::int64_t id, OperationStatus status, Json r
 Answer Machine::on(const StepFinished& event, const Program& program) {
   if (!state_.run || state_.run->id != event.run || !state_.run->open()) return {};
   PendingOperation* op = state_.run->find_pending(event.operation);
-  if (!op || !is_dispatched(*op) || op->attempt != event.attempt) return {};
+  if (!op || !op->is_executing() || op->attempt != event.attempt) return {};
   const StepOutcome& outcome = event.outcome;
   if (outcome.error) {
     attempt_failed(*op, *outcome.error, outcome.retry_after, event.jitter, outcome.meta, program);
@@ -248,7 +256,7 @@ Answer Machine::on(const StepFinished& event, const Program& program) {
   }
   for (const Put& write : outcome.writes) put(write.key, write.value);
   for (const std::string& key : outcome.deletes) erase(key);
-  const Operation ended = end_operation(op->id, OperationStatus::Succeeded, outcome.result, {}, outcome.meta, outcome.stored);
+  const Operation ended = end_operation(op->id, OperationStatus::Succeeded, outcome.result, {}, outcome.meta, program, outcome.stored);
   follow(program.ended(context(), ended), program);
   return {};
 }
@@ -274,7 +282,7 @@ void Machine::attempt_failed(PendingOperation& op, const Error& error, std::opti
     arm(op, now_ + backoff(op.retry, op.attempt, jitter, retry_after));
     return;
   }
-  const Operation ended = end_operation(op.id, OperationStatus::Failed, nullptr, error, std::move(meta));
+  const Operation ended = end_operation(op.id, OperationStatus::Failed, nullptr, error, std::move(meta), program);
   follow(program.ended(context(), ended), program);
 }
 
@@ -284,7 +292,7 @@ Answer Machine::on(const TimerFired& event, const Program& program) {
     if (state_.queued && state_.queued->id == event.run) {
       stop_queued(ExecutionStatus::TimedOut, error);
     } else if (state_.run && state_.run->id == event.run && state_.run->open()) {
-      complete({ExecutionStatus::TimedOut, nullptr, error});
+      complete({ExecutionStatus::TimedOut, nullptr, error}, program);
     }
     return {};
   }
@@ -292,17 +300,22 @@ Answer Machine::on(const TimerFired& event, const Program& program) {
   for (PendingOperation& op : state_.run->pending) {
     if (timer_name(op.id) != event.what || op.due != event.due) continue;
     run_changed_ = true;
-    if (op.status == OperationStatus::Pending) {
+    if (op.status == OperationStatus::Pending && op.performer == Performer::Program) {
+      disarm(op);
+      op.status = OperationStatus::Ready;
+      ++op.attempt;
+      follow(program.ready(context(), op), program);
+    } else if (op.status == OperationStatus::Pending) {
       disarm(op);
       op.status = OperationStatus::Started;
       ++op.attempt;
       out_.dispatch.push_back(op.id);
     } else if (op.type == OperationType::Wait) {
-      const Operation ended = end_operation(op.id, OperationStatus::Succeeded, nullptr, {}, nullptr);
+      const Operation ended = end_operation(op.id, OperationStatus::Succeeded, nullptr, {}, nullptr, program);
       follow(program.ended(context(), ended), program);
     } else {
       const Operation ended = end_operation(op.id, OperationStatus::TimedOut, nullptr,
-                                            Error{"callback.timeout", "nobody answered in time", Retry::Never}, nullptr);
+                                            Error{"callback.timeout", "nobody answered in time", Retry::Never}, nullptr, program);
       follow(program.ended(context(), ended), program);
     }
     return {};
@@ -328,20 +341,31 @@ Answer Machine::on(const Resolved& event, const Program& program) {
   const bool ok = event.action == Resolved::Action::Succeed;
   const Operation ended =
       end_operation(op->id, ok ? OperationStatus::Succeeded : OperationStatus::Failed, ok ? event.result : Json(nullptr),
-                    ok ? std::nullopt : event.error, nullptr, ok ? event.stored : Json(nullptr));
+                    ok ? std::nullopt : event.error, nullptr, program, ok ? event.stored : Json(nullptr));
   follow(program.ended(context(), ended), program);
   return {{}, {}, event.run};
 }
 
-Answer Machine::on(const Cancelled& event, const Program&) {
+Answer Machine::on(const Cancelled& event, const Program& program) {
   if (state_.queued && state_.queued->id == event.run) {
     stop_queued(ExecutionStatus::Stopped, event.reason);
     return {{}, {}, event.run};
   }
   if (!state_.run || state_.run->id != event.run || !state_.run->open())
     return {Error{"run.ended", event.run + " has already ended; there is nothing to cancel", Retry::Never}, {}, {}};
-  complete({ExecutionStatus::Stopped, nullptr, event.reason});
+  complete({ExecutionStatus::Stopped, nullptr, event.reason}, program);
   return {{}, {}, event.run};
+}
+
+Answer Machine::on(const Command& event, const Program& program) {
+  if (!state_.run || state_.run->id != event.run || !state_.run->open())
+    return {Error{"run.ended", event.run + " has already ended; nothing can be added to it", Retry::Never}, {}, {}, {}};
+  ProgramContext with_keys = context();
+  with_keys.ended = state_.ended_keys ? &*state_.ended_keys : nullptr;
+  auto reaction = program.command(with_keys, event.body);
+  if (!reaction) return {reaction.error(), {}, event.run, {}};
+  if (reaction->decision) follow(std::move(*reaction->decision), program);
+  return {{}, {}, event.run, std::move(reaction->answer)};
 }
 
 Answer Machine::on(const Promoted& event, const Program& program) {
@@ -349,6 +373,7 @@ Answer Machine::on(const Promoted& event, const Program& program) {
   if (state_.run && state_.run_was_active) erase(keys::active(state_.partition, state_.run->id));
   leave_inbox(*state_.queued);
   state_.run = std::exchange(state_.queued, std::nullopt);
+  state_.ended_keys.reset();
   state_.run_was_active = false;
   state_.session->running = state_.run->id;
   begin(event.input, program);
@@ -363,7 +388,7 @@ Answer Machine::on(const Recovered& event, const Program& program) {
   }
   std::vector<std::int64_t> interrupted;
   for (const PendingOperation& op : state_.run->pending)
-    if (is_dispatched(op)) interrupted.push_back(op.id);
+    if (op.is_executing()) interrupted.push_back(op.id);
   const Error error{"operation.interrupted", "the server stopped while this was under way", Retry::OutcomeUnknown};
   for (const std::int64_t id : interrupted) {
     PendingOperation* op = state_.run->open() ? state_.run->find_pending(id) : nullptr;
@@ -389,17 +414,44 @@ void Machine::follow(Decision decision, const Program& program) {
   run_changed_ = true;
   for (const std::int64_t id : decision.cancel) {
     if (!state_.run->find_pending(id)) continue;
-    end_operation(id, OperationStatus::Cancelled, nullptr, Error{"operation.cancelled", "no longer wanted", Retry::Never}, nullptr);
+    end_operation(id, OperationStatus::Cancelled, nullptr, Error{"operation.cancelled", "no longer wanted", Retry::Never}, nullptr,
+                  program);
     out_.abort.push_back(id);
   }
   for (const OperationRequest& request : decision.start) start_operation(request);
+  for (const OperationEnd& end : decision.end) end_by_program(end, program);
+  for (const OperationTimer& timer : decision.timers) set_timer(timer);
   if (decision.complete) {
-    complete(std::move(*decision.complete));
+    complete(std::move(*decision.complete), program);
   } else if (state_.run->pending.empty()) {
     complete({ExecutionStatus::Failed, nullptr,
-              Error{"engine.stuck", "the program asked for nothing although nothing is pending; this is a bug in Mayfly", Retry::Never}});
+              Error{"engine.stuck", "the program asked for nothing although nothing is pending; this is a bug in Mayfly", Retry::Never}},
+             program);
   }
-  (void)program;
+}
+
+void Machine::end_by_program(const OperationEnd& end, const Program& program) {
+  const PendingOperation* op = state_.run->find_pending(end.operation);
+  MAYFLY_ASSERT(op, "a program ends what is pending");
+  const bool was_executing = op->is_executing();
+  const bool was_invoked = op->type == OperationType::ChainedInvoke && op->performer == Performer::Engine;
+  if (was_invoked) cancel_invoked(*op);
+  end_operation(end.operation, end.status, end.result, end.error, nullptr, program);
+  if (was_executing) out_.abort.push_back(end.operation);
+}
+
+void Machine::set_timer(const OperationTimer& timer) {
+  PendingOperation* op = state_.run->find_pending(timer.operation);
+  MAYFLY_ASSERT(op && (op->type == OperationType::Callback || op->performer == Performer::Program), "a program sets its own timers");
+  disarm(*op);
+  if (op->type == OperationType::Step) op->status = timer.due ? OperationStatus::Pending : OperationStatus::Started;
+  if (timer.due) arm(*op, *timer.due);
+}
+
+void Machine::cancel_invoked(const PendingOperation& op) {
+  put(keys::outbox(state_.partition, state_.run->id, op.id),
+      to_text(JsonObject{{"kind", "cancel"}, {"run", state_.run->id}, {"operation", op.id}, {"invoke", op.input}}));
+  out_.outbox = true;
 }
 
 void Machine::end_record(Execution& run, const Completion& completion) {
@@ -421,23 +473,20 @@ void Machine::end_record(Execution& run, const Completion& completion) {
   }
 }
 
-void Machine::complete(Completion completion) {
+void Machine::complete(Completion completion, const Program& program) {
   Execution& run = *state_.run;
+  program.completing(context(), completion);
   while (!run.pending.empty()) {
     const PendingOperation& op = run.pending.front();
-    const bool was_dispatched = is_dispatched(op);
+    const bool was_dispatched = op.is_executing();
     const std::int64_t id = op.id;
-    if (op.type == OperationType::ChainedInvoke) {
-      put(keys::outbox(state_.partition, run.id, op.id),
-          to_text(JsonObject{{"kind", "cancel"}, {"run", run.id}, {"operation", op.id}, {"invoke", op.input}}));
-      out_.outbox = true;
-    }
+    if (op.type == OperationType::ChainedInvoke && op.performer == Performer::Engine) cancel_invoked(op);
     const bool unknown = (was_dispatched || op.status == OperationStatus::OutcomeUnknown) && op.repeat == Repeat::Never;
     end_operation(
         id, OperationStatus::Cancelled, nullptr,
         unknown ? Error{"operation.outcome_unknown", "the run ended while this was under way: it may have happened", Retry::OutcomeUnknown}
                 : Error{"operation.cancelled", "the run ended first", Retry::Never},
-        nullptr);
+        nullptr, program);
     if (was_dispatched) out_.abort.push_back(id);
   }
   end_record(run, completion);
@@ -477,7 +526,7 @@ std::optional<WaitReason> Machine::wait_reason() const {
     }
   };
   for (const PendingOperation& op : run.pending) {
-    if (is_dispatched(op)) return std::nullopt;
+    if (op.is_executing()) return std::nullopt;
     WaitReason reason{WaitReason::Kind::Timer, op.id, op.name, op.due};
     if (op.status == OperationStatus::OutcomeUnknown)
       reason.kind = WaitReason::Kind::OutcomeUnknown;
@@ -485,6 +534,8 @@ std::optional<WaitReason> Machine::wait_reason() const {
       reason.kind = WaitReason::Kind::Retry;
     else if (op.type == OperationType::Callback)
       reason.kind = WaitReason::Kind::Callback;
+    else if (op.performer == Performer::Program || op.type == OperationType::Context)
+      continue;
     else if (op.type == OperationType::ChainedInvoke)
       reason.kind = WaitReason::Kind::ChainedInvoke;
     if (!best || rank(reason.kind) < rank(best->kind)) best = std::move(reason);

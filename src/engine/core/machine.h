@@ -135,7 +135,7 @@ struct Answer {
   std::optional<Error> error;
   StartedAs started_as = StartedAs::Begun;
   std::string run;
-  Json body;  ///< of a Command
+  Json body = nullptr;  ///< of a Command
 };
 
 /// Applies events to an actor's state and collects what changes in the store. Pure: same state, events and time, same transition.
@@ -170,12 +170,16 @@ class Machine {
   void steer(const Start& event, const Program& program);
   void start_operation(const OperationRequest& request);
   /// Moves a pending operation to the journal; returns it, with the whole result.
-  Operation end_operation(std::int64_t id, OperationStatus status, Json result, std::optional<Error> error, Json meta,
+  Operation end_operation(std::int64_t id, OperationStatus status, Json result, std::optional<Error> error, Json meta, const Program& program,
                           Json stored = nullptr);
   void attempt_failed(PendingOperation& op, const Error& error, std::optional<Millis> retry_after, double jitter, Json meta,
                       const Program& program);
   void follow(Decision decision, const Program& program);
-  void complete(Completion completion);
+  /// What the program does with operations that the decision names.
+  void end_by_program(const OperationEnd& end, const Program& program);
+  void set_timer(const OperationTimer& timer);
+  void cancel_invoked(const PendingOperation& op);
+  void complete(Completion completion, const Program& program);
   void stop_queued(ExecutionStatus status, const Error& error);
   void leave_inbox(const Execution& run);
   void arm(PendingOperation& op, TimePoint due);

@@ -16,7 +16,7 @@ struct OperationRequest {
   std::string name;
   std::string kind;
   Json input;
-  Performer performer = Performer::Engine;  ///< CONTEXTs are the program's
+  Performer performer = Performer::Engine;
   std::string key;
   Json note;
   Repeat repeat = Repeat::Freely;
@@ -48,10 +48,10 @@ struct Completion {
 /// What a program wants after an event. Empty means: go on waiting for what is pending. Carried out in the order of the fields, so
 /// that an operation may be ended by the decision that starts it (its id: the first one's is `Execution::next_operation`).
 struct Decision {
+  std::vector<std::int64_t> cancel;  ///< pending operations that are no longer wanted
   std::vector<OperationRequest> start;
   std::vector<OperationEnd> end;
   std::vector<OperationTimer> timers;
-  std::vector<std::int64_t> cancel;  ///< pending operations that are no longer wanted
   std::optional<Completion> complete;
 };
 
@@ -64,7 +64,7 @@ using EndedKeys = std::unordered_map<std::string, EndedKey>;
 
 /// The answer to a command, given once its changes are durable.
 struct Reaction {
-  Decision decision;
+  std::optional<Decision> decision;  ///< nothing: the context is untouched and nothing is committed
   Json answer;
 };
 

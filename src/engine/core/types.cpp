@@ -31,8 +31,9 @@ constexpr Names<OperationType, 6> kOperationType{{{{OperationType::Execution, "E
                                                    {OperationType::Wait, "WAIT"},
                                                    {OperationType::Callback, "CALLBACK"},
                                                    {OperationType::ChainedInvoke, "CHAINED_INVOKE"}}}};
-constexpr Names<OperationStatus, 8> kOperationStatus{{{{OperationStatus::Started, "STARTED"},
+constexpr Names<OperationStatus, 9> kOperationStatus{{{{OperationStatus::Started, "STARTED"},
                                                        {OperationStatus::Pending, "PENDING"},
+                                                       {OperationStatus::Ready, "READY"},
                                                        {OperationStatus::OutcomeUnknown, "OUTCOME_UNKNOWN"},
                                                        {OperationStatus::Succeeded, "SUCCEEDED"},
                                                        {OperationStatus::Failed, "FAILED"},
@@ -71,6 +72,9 @@ PendingOperation pending_from_json(const JsonObject& in) {
   out.status = kOperationStatus.from(get_string(in, "status")).value_or(OperationStatus::Started);
   out.name = get_string(in, "name");
   out.kind = get_string(in, "kind");
+  out.key = get_string(in, "key");
+  out.note = get_value(in, "note");
+  out.performer = get_string(in, "performer") == "program" ? Performer::Program : Performer::Engine;
   out.input = get_value(in, "input");
   out.repeat = get_string(in, "repeat") == "never" ? Repeat::Never : Repeat::Freely;
   if (const auto* retry = get_array(in, "retry"); retry && retry->size() == 3) {
@@ -130,6 +134,9 @@ Json to_json(const PendingOperation& op) {
   out["status"] = to_string(op.status);
   out["name"] = op.name;
   out["kind"] = op.kind;
+  if (!op.key.empty()) out["key"] = op.key;
+  put_value(out, "note", op.note);
+  if (op.performer == Performer::Program) out["performer"] = "program";
   put_value(out, "input", op.input);
   if (op.repeat == Repeat::Never) out["repeat"] = "never";
   if (op.retry.attempts_max != 1) out["retry"] = JsonArray{op.retry.attempts_max, op.retry.delay_first.count(), op.retry.delay_max.count()};
@@ -220,6 +227,8 @@ Json to_json(const Operation& op) {
   out["status"] = to_string(op.status);
   out["name"] = op.name;
   out["kind"] = op.kind;
+  if (!op.key.empty()) out["key"] = op.key;
+  put_value(out, "note", op.note);
   put_value(out, "input", op.input);
   put_value(out, "result", op.result);
   if (op.error) out["error"] = to_json(*op.error);
@@ -242,6 +251,8 @@ Result<Operation> operation_from_json(const Json& value) {
   out.status = kOperationStatus.from(get_string(*in, "status")).value_or(OperationStatus::Failed);
   out.name = get_string(*in, "name");
   out.kind = get_string(*in, "kind");
+  out.key = get_string(*in, "key");
+  out.note = get_value(*in, "note");
   out.input = get_value(*in, "input");
   out.result = get_value(*in, "result");
   if (const auto* error = get_object(*in, "error")) out.error = error_from_json(*error);

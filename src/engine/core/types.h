@@ -37,9 +37,9 @@ struct OperationRetry {
   Millis delay_max{60'000};
 };
 
-/// Who carries a STEP or CONTEXT out and says when it has ended.
+/// Who carries an operation out and says when it has ended. WAITs and CALLBACKs are the engine's, CONTEXTs the program's.
 enum class Performer {
-  Engine,   ///< a `StepExecutor`
+  Engine,   ///< a STEP: a `StepExecutor`; a CHAINED_INVOKE: the run that the engine starts
   Program,  ///< the user's own process, which reports through `Engine::command`
 };
 
@@ -62,6 +62,9 @@ struct PendingOperation {
   TimePoint started{};
   std::optional<TimePoint> due;  ///< of its timer: wait's end, callback's timeout, next attempt
   std::string last_error;        ///< of the attempt before
+
+  /// A `StepExecutor` works on it, or would if the server had not stopped.
+  bool is_executing() const { return type == OperationType::Step && status == OperationStatus::Started && performer == Performer::Engine; }
 };
 
 /// An operation that has ended: written once, never changed.

@@ -48,7 +48,7 @@ void refuse_too_large(Event& event, const Error& error) {
 
 bool has_interrupted_steps(const Execution& run) {
   return run.open() && std::ranges::any_of(run.pending, [](const PendingOperation& op) {
-           return op.type == OperationType::Step && op.status == OperationStatus::Started;
+           return op.is_executing();
          });
 }
 
@@ -81,6 +81,7 @@ Task<bool> EngineImpl::load(Actor* actor) {
   state.session.reset();
   state.run.reset();
   state.queued.reset();
+  state.ended_keys.reset();
   actor->run_version = actor->session_version = 0;
   std::string run = actor->id;
   if (!keys::partition_of_run(actor->id)) {
@@ -143,7 +144,7 @@ Task<bool> EngineImpl::load(Actor* actor) {
       };
       std::vector<std::int64_t> missing;
       for (const PendingOperation& op : state.run->pending)
-        if (op.type == OperationType::Step && op.status == OperationStatus::Started && !known(op)) missing.push_back(op.id);
+        if (op.is_executing() && !known(op)) missing.push_back(op.id);
       for (const std::int64_t id : missing) dispatch(actor, id);
     }
   }
@@ -156,6 +157,7 @@ Task<> EngineImpl::work(Actor* actor) {
   if (actor->state.run && !actor->state.run->open() && !actor->state.wants_promotion()) {
     actor->state.run.reset();
     actor->state.run_was_active = false;
+    actor->state.ended_keys.reset();
     actor->run_version = 0;
   }
   Machine machine(actor->state, deps_.clock->now(), [this](const std::string& run) { return hub_.watched(run); });
@@ -234,6 +236,8 @@ Task<bool> EngineImpl::prepare(Actor* actor, Envelope* envelope, std::vector<std
   const std::string& run = *run_of(envelope->event);
   const bool current = state.run && state.run->id == run;
   if (envelope->from_recovery && current && state.run->open()) co_return false;
+  if (std::holds_alternative<Command>(envelope->event) && current && !state.ended_keys && !co_await read_ended_keys(actor, envelope))
+    co_return false;
   const auto* timer = std::get_if<TimerFired>(&envelope->event);
   const bool concerns_queued = std::holds_alternative<Cancelled>(envelope->event) || (timer && timer->what == "deadline");
   if (!current && concerns_queued && state.session) {
@@ -249,6 +253,18 @@ Task<bool> EngineImpl::prepare(Actor* actor, Envelope* envelope, std::vector<std
     }
     if (*other && (*other)->open() && !(*other)->begun) state.queued = std::move(**other);
   }
+  co_return true;
+}
+
+Task<bool> EngineImpl::read_ended_keys(Actor* actor, Envelope* envelope) {
+  auto operations = co_await read_operations(actor->state.partition, actor->state.run->id, 0);
+  if (!operations) {
+    reply(*envelope, {operations.error(), {}, {}, {}});
+    co_return false;
+  }
+  EndedKeys& keys = actor->state.ended_keys.emplace();
+  for (const Operation& operation : *operations)
+    if (!operation.key.empty()) keys.insert_or_assign(operation.key, EndedKey{operation.id, operation.status});
   co_return true;
 }
 

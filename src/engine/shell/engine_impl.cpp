@@ -172,7 +172,7 @@ Task<Result<Started>> EngineImpl::start(StartRequest request) {
   if (!request.idempotency_key.empty()) {
     event.idempotency_hash = sha256_hex(session + "\n" + request.program + "\n" + request.idempotency_key);
     event.input_hash = sha256_hex(input_text);
-    event.idempotency_expires = now + options_.idempotency_ttl;
+    event.idempotency_expires = now + (request.idempotency_ttl.count() > 0 ? request.idempotency_ttl : options_.idempotency_ttl);
   }
   event.parent = std::move(request.parent);
   event.traceparent = std::move(request.traceparent);
@@ -198,6 +198,26 @@ Task<Result<void>> EngineImpl::resolve(Resolved answer) {
   answer.stored = std::move(*stored);
   const keys::Partition partition = *keys::partition_of_run(run);
   co_return to_result(co_await ask(partition, execution->session, std::move(answer)));
+}
+
+Task<Result<Json>> EngineImpl::command(std::string run, Json body) {
+  const auto partition = keys::partition_of_run(run);
+  if (!partition || *partition >= options_.partitions) co_return std::unexpected(not_found(run));
+  std::string actor = run;
+  if (!actors_.contains(run)) {
+    auto execution = co_await get(run);
+    if (!execution) co_return std::unexpected(execution.error());
+    actor = execution->session;
+  }
+  Answer answer = co_await ask(*partition, std::move(actor), Command{run, std::move(body)});
+  if (answer.error) co_return std::unexpected(std::move(*answer.error));
+  co_return std::move(answer.body);
+}
+
+Task<Result<Json>> EngineImpl::spill(Json value) {
+  auto stored = co_await mayfly::engine::spill(*deps_.blobs, value);
+  if (!stored) co_return stored;
+  co_return stored->is_null() ? std::move(value) : std::move(*stored);
 }
 
 Task<Answer> EngineImpl::ask(keys::Partition partition, std::string actor, Event event) {
@@ -315,6 +335,28 @@ Task<Result<std::vector<Operation>>> EngineImpl::operations(std::string run, std
       if (!whole) co_return std::unexpected(whole.error());
       *value = std::move(*whole);
     }
+  }
+  co_return out;
+}
+
+Task<Result<std::vector<std::variant<PendingOperation, Operation>>>> EngineImpl::operations_by_id(std::string run,
+                                                                                                 std::vector<std::int64_t> ids) {
+  auto execution = co_await get(run);
+  if (!execution) co_return std::unexpected(execution.error());
+  std::vector<std::variant<PendingOperation, Operation>> out;
+  for (const std::int64_t id : ids) {
+    if (const PendingOperation* pending = execution->find_pending(id)) {
+      out.emplace_back(*pending);
+      continue;
+    }
+    auto row = co_await deps_.store->get(keys::operation(*keys::partition_of_run(run), run, id));
+    if (!row) co_return std::unexpected(row.error());
+    if (!*row) continue;
+    const auto value = parse_record((*row)->value);
+    if (!value) co_return fail("store.damaged", "an operation of " + run + " cannot be read: " + value.error().message);
+    auto operation = operation_from_json(*value);
+    if (!operation) co_return std::unexpected(operation.error());
+    out.emplace_back(std::move(*operation));
   }
   co_return out;
 }

@@ -53,9 +53,13 @@ class EngineImpl final : public Engine {
   Task<Result<Started>> start(StartRequest request) override;
   Task<Result<void>> cancel(std::string run, std::string reason) override;
   Task<Result<void>> resolve(Resolved answer) override;
+  Task<Result<Json>> command(std::string run, Json body) override;
+  Task<Result<Json>> spill(Json value) override;
   Task<Result<Execution>> get(std::string run) override;
   Task<Result<RunDescription>> describe(std::string run) override;
   Task<Result<std::vector<Operation>>> operations(std::string run, std::int64_t after) override;
+  Task<Result<std::vector<std::variant<PendingOperation, Operation>>>> operations_by_id(std::string run,
+                                                                                       std::vector<std::int64_t> ids) override;
   Task<Result<std::vector<Execution>>> list(ListFilter filter) override;
   Task<Result<std::vector<Session>>> sessions(std::string program, std::size_t limit) override;
   Task<Result<std::vector<std::string>>> session_runs(std::string session, std::size_t newest_max) override;
@@ -84,6 +88,7 @@ class EngineImpl final : public Engine {
   /// Reads what applying the event needs. False: it was answered or dropped, and is not to be applied.
   Task<bool> prepare(Actor* actor, Envelope* envelope, std::vector<std::string>* claimed);
   Task<bool> prepare_start(Actor* actor, Envelope* envelope, Start* start, std::vector<std::string>* claimed);
+  Task<bool> read_ended_keys(Actor* actor, Envelope* envelope);
   /// True when an earlier application of the start, whose commit gave no answer, is in the journal; it was answered then.
   Task<bool> was_applied(Actor* actor, Envelope* envelope, const Start* start);
   Task<bool> promote(Actor* actor, Machine* machine);
