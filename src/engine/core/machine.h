@@ -97,7 +97,7 @@ struct ActorState {
   std::optional<Execution> queued;  ///< another run of the session, loaded because an event names it
   bool run_was_active = false;      ///< the store holds its `a/` record
   /// The current run's ended operations by key; read from the store when the run's first Command comes, and kept up from then on.
-  std::optional<EndedKeys> ended_keys;
+  std::optional<EndedKeys> ended_keys = std::nullopt;
 
   bool busy() const { return run && run->open(); }
   /// Nobody holds the session and somebody waits for it: the owner applies Promoted next.

@@ -47,8 +47,8 @@ OperationRequest step(Repeat repeat = Repeat::Freely, std::int64_t attempts_max 
   return out;
 }
 
-Decision starting(std::vector<OperationRequest> requests) { return {std::move(requests), {}, {}}; }
-Decision answering(Json result) { return {{}, {}, Completion{ExecutionStatus::Succeeded, std::move(result), {}}}; }
+Decision starting(std::vector<OperationRequest> requests) { return {.start = std::move(requests)}; }
+Decision answering(Json result) { return {.complete = Completion{ExecutionStatus::Succeeded, std::move(result), {}}}; }
 
 const Error kSafe{"net.reset", "broke", Retry::Safe};
 const Error kNever{"tool.failed", "no", Retry::Never};
@@ -425,7 +425,7 @@ TEST_F(MachineTest, WhatIsArmedAndDisarmedAtOnceLeavesNothing) {
 
 TEST_F(MachineTest, AProgramTakesBackWhatItNoLongerWants) {
   begin({step(), request(OperationType::Callback, now + Millis{1'000}), step()});
-  script.on_ended = {{}, {2, 3, 99}, {}};
+  script.on_ended = {.cancel = {2, 3, 99}};
   script.on_ended.start = {step()};
   apply(finished(1));
   EXPECT_EQ(journal(2).status, Status::Cancelled);
@@ -619,7 +619,7 @@ TEST_F(MachineTest, AChildTellsItsParentHowItEnded) {
     child.parent = ParentLink{"parent", 4};
     apply(child);
     EXPECT_FALSE(last.outbox);
-    script.on_ended = succeeds ? answering("fine") : Decision{{}, {}, Completion{ExecutionStatus::Failed, nullptr, kNever}};
+    script.on_ended = succeeds ? answering("fine") : Decision{.complete = Completion{ExecutionStatus::Failed, nullptr, kNever}};
     apply(finished(1));
     EXPECT_TRUE(last.outbox);
     const JsonObject message = parse_json(store[keys::outbox(kPartition, "r1", 0)])->get_object();

@@ -149,7 +149,7 @@ Task<Result<Started>> EngineImpl::start(StartRequest request) {
   if (input_text.size() > options_.input_bytes_max)
     co_return fail("input.too_large", "the input has " + std::to_string(input_text.size()) + " bytes; at most " +
                                           std::to_string(options_.input_bytes_max) + " are accepted");
-  auto stored_input = co_await spill(*deps_.blobs, request.input);
+  auto stored_input = co_await mayfly::engine::spill(*deps_.blobs, request.input);
   if (!stored_input) co_return std::unexpected(stored_input.error());
 
   const TimePoint now = deps_.clock->now();
@@ -193,7 +193,7 @@ Task<Result<void>> EngineImpl::resolve(Resolved answer) {
   const std::string run = answer.run;
   auto execution = co_await get(run);
   if (!execution) co_return std::unexpected(execution.error());
-  auto stored = co_await spill(*deps_.blobs, answer.result);
+  auto stored = co_await mayfly::engine::spill(*deps_.blobs, answer.result);
   if (!stored) co_return std::unexpected(stored.error());
   answer.stored = std::move(*stored);
   const keys::Partition partition = *keys::partition_of_run(run);

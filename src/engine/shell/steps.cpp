@@ -52,7 +52,7 @@ Task<> EngineImpl::run_step(std::string actor, StepCall call) {
   const keys::Partition partition = call.partition;
   StepOutcome outcome = co_await deps_.steps->execute(std::move(call));
   if (!outcome.error && !abandoned_) {
-    auto stored = co_await spill(*deps_.blobs, outcome.result);
+    auto stored = co_await mayfly::engine::spill(*deps_.blobs, outcome.result);
     if (stored)
       outcome.stored = std::move(*stored);
     else
