@@ -12,6 +12,13 @@ int hex_value(char c) {
   return -1;
 }
 
+constexpr std::size_t kTrailersMax = 64;
+
+bool is_token(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
+}
+
 bool is_text(char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); }
 
 }  // namespace
@@ -70,11 +77,14 @@ ChunkDecoder::Status ChunkDecoder::step(char c) {
     case Place::DataLf: return c == '\n' ? go(Place::FirstDigit) : Status::Malformed;
     case Place::TrailerStart:
       if (c == '\r') return go(Place::LastLf);
-      return is_text(c) && c != ' ' && c != '\t' && c != ':' ? go(Place::TrailerLine) : Status::Malformed;
+      if (!is_token(c)) return Status::Malformed;
+      trailer_line_ = c;
+      return go(Place::TrailerLine);
     case Place::TrailerLine:
       if (c == '\r') return go(Place::TrailerLf);
+      trailer_line_ += c;
       return is_text(c) ? Status::NeedMore : Status::Malformed;
-    case Place::TrailerLf: return c == '\n' ? go(Place::TrailerStart) : Status::Malformed;
+    case Place::TrailerLf: return c == '\n' && trailer_done() ? go(Place::TrailerStart) : Status::Malformed;
     case Place::LastLf:
       if (c != '\n') return Status::Malformed;
       place_ = Place::Done;
@@ -83,6 +93,18 @@ ChunkDecoder::Status ChunkDecoder::step(char c) {
     case Place::Done: break;
   }
   return Status::Malformed;
+}
+
+bool ChunkDecoder::trailer_done() {
+  const std::string_view line = trailer_line_;
+  const auto colon = line.find(':');
+  if (colon == std::string_view::npos || trailers_.size() >= kTrailersMax) return false;
+  const std::string_view name = line.substr(0, colon);
+  if (!std::all_of(name.begin(), name.end(), is_token)) return false;
+  const auto first = std::min(line.find_first_not_of(" \t", colon + 1), line.size());
+  const auto last = std::max(line.find_last_not_of(" \t") + 1, first);
+  trailers_.add(std::string(name), std::string(line.substr(first, last - first)));
+  return true;
 }
 
 ChunkDecoder::Status ChunkDecoder::size_done(char c) {

@@ -18,6 +18,9 @@ constexpr std::size_t kLingerBytesMax = 1024 * 1024;
 constexpr std::size_t kBufferBytes = 2 * 1024;
 constexpr std::size_t kBodyBufferBytes = 64 * 1024;
 
+const Refusal kTooSlow{408, "http.timeout", "The request did not arrive in time; send it again, faster."};
+const Refusal kTruncated{400, "http.truncated", "The connection ended in the middle of the request; send the whole request."};
+
 bool has_no_body(int status) { return status < 200 || status == 204 || status == 304; }
 
 }  // namespace
@@ -55,7 +58,7 @@ class Connection::HttpResponder final : public Responder {
   Task<bool> start(int status, Headers headers) override {
     if (is_started_) co_return false;
     is_started_ = true;
-    if (connection_.host_.stopping) connection_.keep_alive_ = false;
+    if (connection_.host_.stopping || connection_.body_is_open_) connection_.keep_alive_ = false;
     has_body_ = !is_head_ && !has_no_body(status);
     const bool is_http10 = connection_.parser_.is_http10();
     is_chunked_ = has_body_ && !is_http10;
@@ -96,14 +99,30 @@ class Connection::HttpResponder final : public Responder {
   bool is_chunked_ = false;
 };
 
+/// Lives as long as one handler call.
+class Connection::StreamedBody final : public BodyReader {
+ public:
+  explicit StreamedBody(Connection& connection) : connection_(connection) {}
+  Task<Result<std::optional<std::string>>> next() override { return connection_.next_piece(); }
+  const Headers& trailers() const override { return connection_.parser_.trailers(); }
+
+ private:
+  Connection& connection_;
+};
+
 Connection::Connection(ConnectionHost& host, Socket socket)
-    : host_(host), socket_(std::move(socket)), parser_(host.options.header_bytes_max, host.options.body_bytes_max) {
+    : host_(host),
+      socket_(std::move(socket)),
+      parser_(host.options.header_bytes_max, host.options.body_bytes_max, &host.options.body_policy) {
   boost::system::error_code error;
   socket_.set_option(Tcp::no_delay(true), error);
   const auto peer = socket_.remote_endpoint(error);
-  const bool is_v6 = peer.address().is_v6();
-  remote_address_ = fmt::format(fmt::runtime(is_v6 ? "[{}]:{}" : "{}:{}"), peer.address().to_string(), peer.port());
-  remote_is_loopback_ = !error && (peer.address().is_loopback() ||
+  const bool is_unix = peer.data()->sa_family == AF_UNIX;
+  const bool is_v6 = !is_unix && peer.address().is_v6();
+  remote_address_ =
+      is_unix ? "unix" : fmt::format(fmt::runtime(is_v6 ? "[{}]:{}" : "{}:{}"), peer.address().to_string(), peer.port());
+  remote_is_loopback_ = !error && !host.is_adopted &&
+                        (peer.address().is_loopback() ||
                                    (is_v6 && peer.address().to_v6().is_v4_mapped() &&
                                     asio::ip::make_address_v4(asio::ip::v4_mapped, peer.address().to_v6()).is_loopback()));
   enter(Phase::Idle, host.options.idle_timeout);
@@ -114,8 +133,7 @@ Task<> Connection::run() {
     const Read read = co_await read_request();
     if (read == Read::Closed) break;
     if (read == Read::Refused) {
-      co_await refuse(is_expired_ ? Refusal{408, "http.timeout", "The request did not arrive in time; send it again, faster."}
-                                  : parser_.refusal());
+      co_await refuse(is_expired_ ? kTooSlow : parser_.refusal());
       break;
     }
     if (!co_await answer()) break;
@@ -134,6 +152,12 @@ Task<Connection::Read> Connection::read_request() {
       const auto progress = parser_.feed(pending());
       begin_ += progress.consumed;
       if (progress.status == RequestParser::Status::Done) co_return Read::Ready;
+      if (progress.status == RequestParser::Status::HeadDone) {
+        std::string none;
+        body_is_open_ = parser_.feed_body({}, none).status != RequestParser::Status::Done;
+        owes_continue_ = body_is_open_ && parser_.expects_continue() && begin_ == end_;
+        co_return Read::Ready;
+      }
       if (progress.status == RequestParser::Status::Refused) co_return Read::Refused;
       if (phase_ == Phase::Header && parser_.header_done()) {
         enter(Phase::Body, host_.options.body_timeout);
@@ -150,12 +174,39 @@ Task<Connection::Read> Connection::read_request() {
     if (is_expired_) co_return Read::Refused;
     if (error == asio::error::operation_aborted && phase_ == Phase::Idle && host_.stopping) co_return Read::Closed;
     if (error == asio::error::eof && phase_ != Phase::Idle) {
-      co_await refuse({400, "http.truncated", "The connection ended in the middle of the request; send the whole request."});
+      co_await refuse(kTruncated);
       co_return Read::Closed;
     }
     if (error) co_return Read::Closed;
     end_ += count;
   }
+}
+
+Error Connection::refuse_body(Refusal why) {
+  body_refusal_ = std::move(why);
+  return {body_refusal_->code, body_refusal_->detail, Retry::Never};
+}
+
+Task<Result<std::optional<std::string>>> Connection::next_piece() {
+  if (body_refusal_) co_return fail(body_refusal_->code, body_refusal_->detail);
+  while (body_is_open_) {
+    std::string piece;
+    const auto progress = parser_.feed_body(pending(), piece);
+    begin_ += progress.consumed;
+    if (progress.status == RequestParser::Status::Refused) co_return fail(refuse_body(parser_.refusal()));
+    body_is_open_ = progress.status != RequestParser::Status::Done;
+    if (!piece.empty()) co_return std::optional(std::move(piece));
+    if (!body_is_open_) break;
+    if (std::exchange(owes_continue_, false)) co_await write_all({asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25), {}, {}});
+    enter(Phase::Body, parser_.body_policy().read_timeout.value_or(host_.options.body_timeout));
+    auto [error, count] = co_await socket_.async_read_some(free_space(), use_tuple);
+    enter(Phase::Answering, Millis{0});
+    if (std::exchange(is_expired_, false)) co_return fail(refuse_body(kTooSlow));
+    if (error && error != asio::error::eof) lose();
+    if (error || is_lost_) co_return fail(refuse_body(kTruncated));
+    end_ += count;
+  }
+  co_return std::nullopt;
 }
 
 asio::mutable_buffer Connection::free_space() {
@@ -186,6 +237,9 @@ Task<bool> Connection::answer() {
   request.disconnected = gone_.token();
   keep_alive_ = parser_.keep_alive();
   const bool is_head = request.method == "HEAD";
+  const bool is_streamed = parser_.body_policy().mode == BodyPolicy::Mode::Stream;
+  StreamedBody reader(*this);
+  if (is_streamed) request.body_reader = &reader;
   HttpResponder responder(*this, is_head);
   std::optional<std::string> failure;
   try {
@@ -196,11 +250,16 @@ Task<bool> Connection::answer() {
     failure = "unknown exception";
   }
   if (failure) log::error("a request handler failed", {{"method", request.method}, {"path", request.path}, {"error", *failure}});
+  if (!responder.started() && body_refusal_ && !is_lost_) {
+    co_await refuse(*body_refusal_);
+    co_return false;
+  }
   if (!responder.started()) {
     if (!failure && !is_lost_) log::error("a request handler did not answer", {{"method", request.method}, {"path", request.path}});
     if (!is_lost_) co_await responder.send(problem(500, "http.internal", "The server failed to answer this request; its log says why."));
   }
-  if (is_lost_ || !keep_alive_ || !responder.finished()) co_return false;
+  if (body_is_open_ && responder.finished() && !is_lost_) co_await linger();
+  if (is_lost_ || body_is_open_ || !keep_alive_ || !responder.finished()) co_return false;
   parser_.reset();
   co_return true;
 }
@@ -226,7 +285,7 @@ Task<> Connection::linger() {
 }
 
 Task<bool> Connection::write_response(int status, const Headers& headers, std::string_view body, bool is_head) {
-  if (host_.stopping || equal_ignoring_case(headers.find("connection").value_or(""), "close")) keep_alive_ = false;
+  if (host_.stopping || body_is_open_ || equal_ignoring_case(headers.find("connection").value_or(""), "close")) keep_alive_ = false;
   HeadOptions options{.date = host_.date(), .is_http10 = parser_.is_http10(), .keep_alive = keep_alive_};
   if (!has_no_body(status)) options.content_length = body.size();
   if (is_head && body.empty()) {

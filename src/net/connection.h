@@ -29,6 +29,7 @@ struct ConnectionHost {
   Handler handler;
   ServerCounters counts;
   bool stopping = false;
+  bool is_adopted = false;  ///< somebody else made the listener
 
  private:
   std::string date_;
@@ -49,8 +50,8 @@ class Connection {
 
   /// Ends what waits past its deadline; true if it did.
   bool expire(std::chrono::nanoseconds now);
-  /// True while a handler runs: nobody reads from the socket then.
-  bool is_answering() const { return phase_ == Phase::Answering; }
+  /// True while a handler runs that has its whole body: nobody reads from the socket then.
+  bool is_answering() const { return phase_ == Phase::Answering && !body_is_open_; }
   int descriptor() { return socket_.native_handle(); }
   void on_peer_event(short events, std::chrono::nanoseconds now);
   /// The server stops: an idle connection ends now, a busy one after its answer.
@@ -60,11 +61,15 @@ class Connection {
 
  private:
   class HttpResponder;
+  class StreamedBody;
   enum class Phase { Idle, Header, Body, Answering, Lingering };
   enum class Read { Ready, Refused, Closed };
 
   Task<Read> read_request();
   Task<bool> answer();
+  /// Of a streamed body.
+  Task<Result<std::optional<std::string>>> next_piece();
+  Error refuse_body(Refusal why);
   Task<> refuse(Refusal refusal);
   Task<> linger();
   /// Writes everything in order, or loses the connection. `parts` must stay alive meanwhile.
@@ -91,6 +96,9 @@ class Connection {
   bool is_expired_ = false;
   bool is_lost_ = false;
   bool keep_alive_ = true;
+  bool body_is_open_ = false;  ///< a streamed body has not been read to its end
+  bool owes_continue_ = false;
+  std::optional<Refusal> body_refusal_;
   CancelSource gone_;
 };
 

@@ -1,5 +1,7 @@
 #include "net/http_server.h"
 
+#include <unistd.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <list>
@@ -10,7 +12,6 @@
 namespace mayfly::net {
 namespace {
 
-constexpr Millis kSweepEvery{1'000};
 constexpr Millis kAcceptPause{100};
 
 class AsioHttpServer final : public HttpServer, private ConnectionHost {
@@ -18,28 +19,15 @@ class AsioHttpServer final : public HttpServer, private ConnectionHost {
   AsioHttpServer(Executor executor, Clock& clock, ServerOptions options, Handler handler)
       : ConnectionHost(clock, std::move(options), std::move(handler)), executor_(executor), acceptor_(executor), tasks_(executor) {}
 
+  ~AsioHttpServer() override {
+    if (options.listener_fd >= 0) ::close(options.listener_fd);
+  }
+
   Result<void> listen() override {
-    boost::system::error_code error;
-    const auto address = asio::ip::make_address(options.address == "localhost" ? "127.0.0.1" : options.address, error);
-    if (error)
-      return fail("net.bind", "\"" + options.address + "\" is not an IP address; use 127.0.0.1, 0.0.0.0 or an address of this machine.");
-    const Tcp::endpoint endpoint(address, options.port);
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
-    if (!error) acceptor_.bind(endpoint, error);
-    if (!error) acceptor_.listen(4096, error);
-    if (!error) port_ = acceptor_.local_endpoint(error).port();
-    if (error) {
-      boost::system::error_code ignored;
-      acceptor_.close(ignored);
-      const std::string where = options.address + ":" + std::to_string(options.port);
-      if (error == asio::error::address_in_use) {
-        return fail("net.address_in_use", where + " is already in use; stop the other program or choose another port.");
-      }
-      return fail("net.bind", "Cannot listen on " + where + ": " + error.message() + ". Choose another address or port.");
-    }
-    tasks_.spawn(accept_connections());
-    return {};
+    is_adopted = options.listener_fd >= 0;
+    auto listening = is_adopted ? adopt() : bind();
+    if (listening) tasks_.spawn(accept_connections());
+    return listening;
   }
 
   std::uint16_t port() const override { return port_; }
@@ -68,6 +56,52 @@ class AsioHttpServer final : public HttpServer, private ConnectionHost {
   }
 
  private:
+  Result<void> bind() {
+    boost::system::error_code error;
+    const auto address = asio::ip::make_address(options.address == "localhost" ? "127.0.0.1" : options.address, error);
+    if (error)
+      return fail("net.bind", "\"" + options.address + "\" is not an IP address; use 127.0.0.1, 0.0.0.0 or an address of this machine.");
+    const Tcp::endpoint endpoint(address, options.port);
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(4096, error);
+    if (!error) port_ = acceptor_.local_endpoint(error).port();
+    if (error) {
+      boost::system::error_code ignored;
+      acceptor_.close(ignored);
+      const std::string where = options.address + ":" + std::to_string(options.port);
+      if (error == asio::error::address_in_use) {
+        return fail("net.address_in_use", where + " is already in use; stop the other program or choose another port.");
+      }
+      return fail("net.bind", "Cannot listen on " + where + ": " + error.message() + ". Choose another address or port.");
+    }
+    return {};
+  }
+
+  Result<void> adopt() {
+    const int fd = options.listener_fd;
+    const auto has = [fd](int option, int wanted) {
+      int value = 0;
+      socklen_t size = sizeof value;
+      return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
+    };
+    sockaddr_storage name{};
+    socklen_t size = sizeof name;
+    const bool is_known = ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0;
+    const int family = is_known ? name.ss_family : AF_UNSPEC;
+    if ((family != AF_INET && family != AF_INET6 && family != AF_UNIX) || !has(SO_TYPE, SOCK_STREAM) || !has(SO_ACCEPTCONN, 1)) {
+      return fail("net.bind", "The given descriptor is no listening TCP or Unix stream socket; bind it and call listen on it first.");
+    }
+    boost::system::error_code error;
+    // Only a label: Asio accepts from any stream socket, and asks each accepted one itself who its peer is.
+    acceptor_.assign(family == AF_INET6 ? Tcp::v6() : Tcp::v4(), fd, error);
+    if (error) return fail("net.bind", "The given listening socket cannot be used: " + error.message() + ". Open fewer files.");
+    options.listener_fd = -1;
+    if (family != AF_UNIX) port_ = acceptor_.local_endpoint(error).port();
+    return {};
+  }
+
   void close_all() {
     for (auto& connection : connections_) connection.abort();
   }
@@ -97,7 +131,7 @@ class AsioHttpServer final : public HttpServer, private ConnectionHost {
     ++counts.connections_accepted;
     connections_.emplace_front(static_cast<ConnectionHost&>(*this), std::move(socket));
     tasks_.spawn(serve(connections_.begin()));
-    if (!sweeper_) sweeper_ = clock.call_after(kSweepEvery, [this] { sweep(); });
+    if (!sweeper_) sweeper_ = clock.call_after(options.sweep_every, [this] { sweep(); });
   }
 
   Task<> serve(std::list<Connection>::iterator connection) {
@@ -120,7 +154,7 @@ class AsioHttpServer final : public HttpServer, private ConnectionHost {
         if (polled[i].revents != 0) waiting[i]->on_peer_event(polled[i].revents, now);
       }
     }
-    sweeper_ = connections_.empty() ? nullptr : clock.call_after(kSweepEvery, [this] { sweep(); });
+    sweeper_ = connections_.empty() ? nullptr : clock.call_after(options.sweep_every, [this] { sweep(); });
   }
 
   Executor executor_;

@@ -150,7 +150,7 @@ TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
   EXPECT_EQ(server_->counters().connections_accepted, 1u);
 }
 
-TEST_F(HttpServerTest, ReadsChunkedBodiesAndDropsTrailers) {
+TEST_F(HttpServerTest, ReadsChunkedBodiesAndKeepsTrailersApart) {
   const std::string answer = exchange(
       "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
       "5;ext=\"q\"\r\nhello\r\n001\r\n!\r\n0\r\nX-Trailer: 1\r\n\r\n");

@@ -35,7 +35,7 @@ Refusal malformed(std::string detail) { return {400, "http.malformed", std::move
 /// the last chunk of an empty chunked body arrives in pieces.
 struct RequestParser::Core final : http::basic_parser<true> {
   Core(std::size_t header_bytes_max, std::size_t body_bytes_max)
-      : header_bytes_max_(header_bytes_max), body_bytes_max_(body_bytes_max), chunks_(body_bytes_max, header_bytes_max) {
+      : chunks(body_bytes_max, header_bytes_max), header_bytes_max_(header_bytes_max), body_bytes_max_(body_bytes_max) {
     skip(true);
     header_limit(static_cast<std::uint32_t>(header_bytes_max));
   }
@@ -47,6 +47,8 @@ struct RequestParser::Core final : http::basic_parser<true> {
   bool line_done = false;
   bool http10 = false;
   bool expects_continue = false;
+  BodyPolicy policy;
+  ChunkDecoder chunks;
 
   void refuse(ErrorCode& error, Refusal why) {
     refusal = std::move(why);
@@ -107,17 +109,22 @@ struct RequestParser::Core final : http::basic_parser<true> {
   void on_finish_impl(ErrorCode&) override {}
 
   /// After the header: false when the announced body is too large.
-  bool begin_body() {
+  bool begin_body(const BodyPolicyRule* rule) {
+    if (rule != nullptr && *rule) policy = (*rule)(request);
+    if (policy.bytes_max) {
+      body_bytes_max_ = *policy.bytes_max;
+      chunks = ChunkDecoder(body_bytes_max_, header_bytes_max_);
+    }
     left_ = content_length().value_or(0);
     if (left_ > body_bytes_max_) return false;
-    request.body.reserve(std::min<std::size_t>(left_, kBodyReserveMax));
+    if (policy.mode == BodyPolicy::Mode::Whole) request.body.reserve(std::min<std::size_t>(left_, kBodyReserveMax));
     return true;
   }
 
-  ChunkDecoder::Status read_body(std::string_view bytes, std::size_t& used) {
-    if (chunked()) return chunks_.feed(bytes, request.body, used);
+  ChunkDecoder::Status read_body(std::string_view bytes, std::string& body, std::size_t& used) {
+    if (chunked()) return chunks.feed(bytes, body, used);
     used = std::min<std::uint64_t>(left_, bytes.size());
-    request.body.append(bytes.substr(0, used));
+    body.append(bytes.substr(0, used));
     left_ -= used;
     return left_ == 0 ? ChunkDecoder::Status::Done : ChunkDecoder::Status::NeedMore;
   }
@@ -167,12 +174,12 @@ struct RequestParser::Core final : http::basic_parser<true> {
   std::size_t header_bytes_ = 0;
   int hosts_ = 0;
   std::uint64_t left_ = 0;
-  ChunkDecoder chunks_;
 };
 
 struct RequestParser::State {
   std::size_t header_bytes_max;
   std::size_t body_bytes_max;
+  const BodyPolicyRule* rule;
   std::optional<Core> core;
 };
 
@@ -204,8 +211,8 @@ Refusal explain(http::error error, bool line_done, std::string_view rest) {
 
 }  // namespace
 
-RequestParser::RequestParser(std::size_t header_bytes_max, std::size_t body_bytes_max)
-    : state_(std::make_unique<State>(State{header_bytes_max, body_bytes_max, {}})) {
+RequestParser::RequestParser(std::size_t header_bytes_max, std::size_t body_bytes_max, const BodyPolicyRule* rule)
+    : state_(std::make_unique<State>(State{header_bytes_max, body_bytes_max, rule, {}})) {
   reset();
 }
 
@@ -228,12 +235,18 @@ RequestParser::Progress RequestParser::feed(std::string_view bytes) {
   }
   if (!core.is_done()) {
     feed_header(bytes, progress);
-    if (progress.status == Status::Refused || !core.is_done()) return progress;
+    if (progress.status != Status::NeedMore || !core.is_done()) return progress;
     bytes.remove_prefix(progress.consumed - skipped);
   }
-  std::size_t used = 0;
-  const auto status = core.read_body(bytes, used);
-  progress.consumed += used;
+  const Progress of_body = feed_body(bytes, core.request.body);
+  if (of_body.status == Status::Done) core.request.trailers = std::move(core.chunks.trailers());
+  return {of_body.status, progress.consumed + of_body.consumed};
+}
+
+RequestParser::Progress RequestParser::feed_body(std::string_view bytes, std::string& body) {
+  Core& core = *state_->core;
+  Progress progress;
+  const auto status = core.read_body(bytes, body, progress.consumed);
   if (status == ChunkDecoder::Status::Done) {
     progress.status = Status::Done;
   } else if (status != ChunkDecoder::Status::NeedMore) {
@@ -259,7 +272,8 @@ void RequestParser::feed_header(std::string_view bytes, Progress& progress) {
   };
   if (error && error != http::error::need_more) return refuse(static_cast<http::error>(error.value()));
   if (core.is_done()) {
-    if (!core.begin_body()) refuse(http::error::body_limit);
+    if (!core.begin_body(state_->rule)) return refuse(http::error::body_limit);
+    if (core.policy.mode == BodyPolicy::Mode::Stream) progress.status = Status::HeadDone;
   } else if (bytes.size() - used > state_->header_bytes_max) {
     refuse(http::error::header_limit);
   }
@@ -267,6 +281,8 @@ void RequestParser::feed_header(std::string_view bytes, Progress& progress) {
 
 Request& RequestParser::request() { return state_->core->request; }
 const Refusal& RequestParser::refusal() const { return state_->core->refusal; }
+const Headers& RequestParser::trailers() const { return state_->core->chunks.trailers(); }
+const BodyPolicy& RequestParser::body_policy() const { return state_->core->policy; }
 bool RequestParser::header_done() const { return state_->core->is_header_done(); }
 bool RequestParser::keep_alive() const { return state_->core->is_header_done() && state_->core->keep_alive(); }
 bool RequestParser::is_http10() const { return state_->core->http10; }

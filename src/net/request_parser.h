@@ -20,13 +20,19 @@ struct Refusal {
 /// no transfer coding but `chunked`, exactly one Host.
 class RequestParser {
  public:
-  enum class Status { NeedMore, Done, Refused };
+  enum class Status {
+    NeedMore,
+    HeadDone,  ///< the body is to be streamed: go on with `feed_body`
+    Done,
+    Refused
+  };
   struct Progress {
     Status status = Status::NeedMore;
     std::size_t consumed = 0;
   };
 
-  RequestParser(std::size_t header_bytes_max, std::size_t body_bytes_max);
+  /// `rule` (may be null or empty) must outlive the parser.
+  RequestParser(std::size_t header_bytes_max, std::size_t body_bytes_max, const BodyPolicyRule* rule = nullptr);
   ~RequestParser();
 
   /// Ready for the next request. Call it after Done; never after Refused.
@@ -35,10 +41,17 @@ class RequestParser {
   /// Done (until `reset`) or Refused.
   Progress feed(std::string_view bytes);
 
+  /// After HeadDone only: appends what arrived of the body to `body`. NeedMore, Done or Refused; bytes as in `feed`.
+  Progress feed_body(std::string_view bytes, std::string& body);
+
   /// Complete after Done; without its body once `header_done`.
   Request& request();
   const Refusal& refusal() const;
   bool header_done() const;
+  /// Of a streamed body, after Done.
+  const Headers& trailers() const;
+  /// What the rule said; after the header.
+  const BodyPolicy& body_policy() const;
   bool keep_alive() const;
   bool is_http10() const;
   /// The client waits for "100 Continue" before it sends the body.
