@@ -36,8 +36,7 @@ std::string_view ConnectionHost::date() {
 }
 
 void refuse_connection(Socket& socket) {
-  constexpr std::string_view kBusy =
-      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+  constexpr std::string_view kBusy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
   boost::system::error_code ignored;
   socket.non_blocking(true, ignored);
   socket.write_some(asio::buffer(kBusy), ignored);
@@ -119,12 +118,11 @@ Connection::Connection(ConnectionHost& host, Socket socket)
   const auto peer = socket_.remote_endpoint(error);
   const bool is_unix = peer.data()->sa_family == AF_UNIX;
   const bool is_v6 = !is_unix && peer.address().is_v6();
-  remote_address_ =
-      is_unix ? "unix" : fmt::format(fmt::runtime(is_v6 ? "[{}]:{}" : "{}:{}"), peer.address().to_string(), peer.port());
-  remote_is_loopback_ = !error && !host.is_adopted &&
-                        (peer.address().is_loopback() ||
-                                   (is_v6 && peer.address().to_v6().is_v4_mapped() &&
-                                    asio::ip::make_address_v4(asio::ip::v4_mapped, peer.address().to_v6()).is_loopback()));
+  remote_address_ = is_unix ? "unix" : fmt::format(fmt::runtime(is_v6 ? "[{}]:{}" : "{}:{}"), peer.address().to_string(), peer.port());
+  remote_is_loopback_ =
+      !error && !host.is_adopted &&
+      (peer.address().is_loopback() || (is_v6 && peer.address().to_v6().is_v4_mapped() &&
+                                        asio::ip::make_address_v4(asio::ip::v4_mapped, peer.address().to_v6()).is_loopback()));
   enter(Phase::Idle, host.options.idle_timeout);
 }
 

@@ -23,15 +23,15 @@ class BodyReader {
 
 struct Request {
   std::string method;
-  std::string target;                        ///< path and query as sent; of an absolute URL only these are kept
-  std::string path;                          ///< without the query, still percent-encoded
-  std::string query;                         ///< without '?', still percent-encoded
+  std::string target;  ///< path and query as sent; of an absolute URL only these are kept
+  std::string path;    ///< without the query, still percent-encoded
+  std::string query;   ///< without '?', still percent-encoded
   Headers headers;
-  std::string body;                          ///< whole, within the limit; empty when `body_reader` is set
-  Headers trailers;                          ///< after a whole chunked body; never merged into `headers`
-  BodyReader* body_reader = nullptr;         ///< only for BodyPolicy::Mode::Stream; lives as long as the handler runs
-  std::string remote_address;                ///< "127.0.0.1:51234", or "unix"
-  bool remote_is_loopback = false;           ///< never with an adopted listener: its loopback may be another namespace's
+  std::string body;                   ///< whole, within the limit; empty when `body_reader` is set
+  Headers trailers;                   ///< after a whole chunked body; never merged into `headers`
+  BodyReader* body_reader = nullptr;  ///< only for BodyPolicy::Mode::Stream; lives as long as the handler runs
+  std::string remote_address;         ///< "127.0.0.1:51234", or "unix"
+  bool remote_is_loopback = false;    ///< never with an adopted listener: its loopback may be another namespace's
   /// Cancelled when the client goes away or the server stops. A reset or a failed write counts at once (looked for
   /// every second). TCP cannot tell a client that closed from one that only shut down its sending side, so an end
   /// of stream counts after 3 s; answers are still delivered after that if somebody reads them. While a streamed body

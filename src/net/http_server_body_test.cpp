@@ -97,7 +97,8 @@ class HttpServerBodyTest : public testing::Test {
   ~HttpServerBodyTest() override { stop(); }
 
   Result<void> serve() {
-    server_ = make_http_server(io_.get_executor(), clock_, options_, [seen = seen_](Request& q, Responder& r) { return respond(seen, q, r); });
+    server_ =
+        make_http_server(io_.get_executor(), clock_, options_, [seen = seen_](Request& q, Responder& r) { return respond(seen, q, r); });
     return server_->listen();
   }
   void stop() {
@@ -134,9 +135,7 @@ class HttpServerBodyTest : public testing::Test {
   std::unique_ptr<HttpServer> server_;
 };
 
-std::string post(std::string_view path, std::string_view more) {
-  return fmt::format("POST {} HTTP/1.1\r\nHost: x\r\n{}\r\n", path, more);
-}
+std::string post(std::string_view path, std::string_view more) { return fmt::format("POST {} HTTP/1.1\r\nHost: x\r\n{}\r\n", path, more); }
 const std::string kChunked = "Transfer-Encoding: chunked\r\n";
 const std::string kClose = "Connection: close\r\n";
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
