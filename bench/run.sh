@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bench/run.sh NAME...: measures, and adds one JSON line a figure to bench/results/NAME.json. Names: steps http waiting restart idle
-# gateway, or all. See README.md for what each measures and for the environment variables.
+# gateway functions, or all. See README.md for what each measures and for the environment variables.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 [ -x "$BIN" ] || { echo "no program at $BIN: build it with ./dev build release, or set BIN" >&2; exit 1; }
@@ -162,9 +162,15 @@ bench_gateway() {
   stop_server; stop_one "$PID_stub"
 }
 
+# Cold and warm starts by runtime and sandbox, a burst of 100, durable steps (DURABLE_PACKAGES: a folder with the SDKs in python/ and nodejs/).
+bench_functions() {
+  need cc gcc
+  python3 "$BENCH/functions.py" "$BIN" "$WORK/functions" "$REPS" | tee -a "$OUT/functions.json"
+}
+
 [ $# -gt 0 ] || { sed -n '2,3s/^# //p' "$0"; exit 2; }
-[ "$*" != all ] || set -- steps http waiting restart idle gateway
+[ "$*" != all ] || set -- steps http waiting restart idle gateway functions
 for name in "$@"; do
-  declare -F "bench_$name" >/dev/null || { echo "no bench $name; there are steps http waiting restart idle gateway" >&2; exit 2; }
+  declare -F "bench_$name" >/dev/null || { echo "no bench $name; there are steps http waiting restart idle gateway functions" >&2; exit 2; }
   "bench_$name"
 done
