@@ -94,6 +94,8 @@ class FunctionRegistry {
   /// For the engine: also of versions and functions that were deleted, while executions need them.
   std::shared_ptr<const FunctionRevision> revision(const std::string& name, std::int64_t number) const;
   const FunctionUrl* url(std::string_view id, FunctionRef* owner) const;
+  /// The package of a revision, as it was given. Errors: `function.not_found` and those of the blob store.
+  Task<Result<std::string>> zip(std::string name, std::int64_t number) const;
 
  private:
   struct Impl;

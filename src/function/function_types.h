@@ -32,6 +32,7 @@ struct AsyncConfig {
   std::chrono::seconds age_max{6 * 3600};  ///< 60 s to 6 h
   std::string on_success;                 ///< ARN of a destination, or empty
   std::string on_failure;
+  TimePoint modified{};
 };
 
 struct FunctionConfig {
@@ -47,6 +48,7 @@ struct FunctionConfig {
   std::vector<std::string> architectures;
   std::string dead_letter_arn;
   std::optional<DurableConfig> durable;
+  bool tenant_isolation = false;     ///< TenancyConfig PER_TENANT: every invocation must name its tenant
   // Mayfly's own; set by mayfly.yaml, or by the tags "mayfly:egress" ("none" | "open" | a list separated by spaces), "mayfly:preload", …
   Egress egress;
   std::vector<std::string> preload;     ///< modules that the zygote of this function loads
