@@ -90,10 +90,10 @@ class Backend:
 class Deployed(Backend):
     """A server of the whole Lambda API."""
 
-    def __init__(self, lambda_client, prefix, log_file=None):
+    def __init__(self, lambda_client, prefix, log_path=None):
         super().__init__(lambda_client)
         self.prefix = prefix
-        self.log_file = log_file
+        self.log_path = log_path
         self.created = []
 
     def name(self, language, what):
@@ -109,8 +109,8 @@ class Deployed(Backend):
 
     def create(self, name, language, handler, package, variables, more):
         self.client.create_function(
-            FunctionName=name, Runtime=RUNTIMES[language], Role=ROLE, Handler=handler, Code={"ZipFile": package}, Timeout=60, MemorySize=512,
-            DurableConfig=DURABLE, Environment={"Variables": variables}, **more,
+            FunctionName=name, Runtime=RUNTIMES[language], Role=ROLE, Handler=handler, Code={"ZipFile": package}, DurableConfig=DURABLE,
+            Timeout=60, MemorySize=512, Environment={"Variables": variables}, **more,
         )
         self.created.append(name)
         until(lambda: self.client.get_function_configuration(FunctionName=name).get("State") == "Active", f"{name} is active")
@@ -129,7 +129,10 @@ class Deployed(Backend):
         return arn, {"failed": "FunctionError" in answer, "body": answer["Payload"].read().decode()}
 
     def logs(self):
-        return self.log_file.read_text(errors="replace") if self.log_file else None
+        if not self.log_path:
+            return None
+        files = [self.log_path] if self.log_path.is_file() else [path for path in self.log_path.rglob("*") if path.is_file()]
+        return "\n".join(path.read_text(errors="replace") for path in files)
 
     def close(self):
         for name in self.created:

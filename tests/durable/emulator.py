@@ -96,7 +96,8 @@ class Emulator(Backend):
         program = [str(self.prefix / "venv/bin/python"), str(HERE / "python/worker.py")]
         if language == "nodejs":
             program = [str(node), str(HERE / "nodejs/worker.mjs")]
-        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{self.port}", **CREDENTIALS}
+        endpoint = {"AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{self.port}"}
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), **endpoint, **CREDENTIALS}
         env |= {f"TARGET_{key}": f"{language}-{key}" for key in TARGETS}
         self.workers[language] = queue.Queue()
         for _ in range(WORKERS):

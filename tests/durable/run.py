@@ -107,7 +107,8 @@ def judge(backend, requirement, language):
         problem = f"{type(error).__name__}: {error}"
     verdict = "skip" if skipped else "FAIL" if problem else "pass"
     return {
-        "requirement": requirement.id, "language": language, "description": requirement.description, "verdict": verdict, "why": problem, "seconds": round(time.monotonic() - begin, 1), "execution": check.arn,
+        "requirement": requirement.id, "language": language, "description": requirement.description, "verdict": verdict,
+        "why": problem, "seconds": round(time.monotonic() - begin, 1), "execution": check.arn,
     }
 
 
@@ -119,7 +120,7 @@ def arguments():
     parser.add_argument("--only", help="requirements or groups, separated by commas")
     parser.add_argument("--lang", default=",".join(LANGUAGES), help="languages, separated by commas")
     parser.add_argument("--threads", type=int, default=8, help="how many requirements at a time")
-    parser.add_argument("--log-file", type=pathlib.Path, help="where the server writes what handlers log; without it logs are not checked")
+    parser.add_argument("--logs", type=pathlib.Path, help="file or folder of what handlers log; without it logs are not checked")
     parser.add_argument("--json", type=pathlib.Path, help="write the results to this file")
     options = parser.parse_args()
     options.lang = options.lang.split(",")
@@ -138,7 +139,7 @@ def connect(options, chosen):
         backend = Emulator(options.prefix.resolve())
     else:
         keys = (os.environ.get(f"AWS_{name}", "test") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
-        backend = Deployed(client(options.endpoint, *keys), f"durable-{random.randrange(10**6)}", options.log_file)
+        backend = Deployed(client(options.endpoint, *keys), f"durable-{random.randrange(10**6)}", options.logs)
     try:
         for language in options.lang:
             backend.deploy(language, package.build(options.prefix, language), chosen)
