@@ -40,7 +40,9 @@ std::optional<std::string_view> Headers::find(std::string_view name) const {
   return std::nullopt;
 }
 
-std::string Headers::get(std::string_view name, std::string_view otherwise) const { return std::string(find(name).value_or(otherwise)); }
+std::string Headers::get(std::string_view name, std::string_view otherwise) const {
+  return std::string(find(name).value_or(otherwise));
+}
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
   std::string out;

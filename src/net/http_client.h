@@ -8,28 +8,28 @@ namespace mayfly::net {
 /// Where outgoing calls may go. Names are resolved once, every address is checked, and the connection is pinned to a
 /// checked address, so that a second DNS answer cannot lead elsewhere; each redirect is checked anew.
 struct EgressPolicy {
-  bool allow_loopback = false;  ///< 127.0.0.0/8, ::1
-  bool allow_private = false;   ///< RFC 1918, ULA, link-local without metadata, CGNAT
+  bool allow_loopback = false;      ///< 127.0.0.0/8, ::1
+  bool allow_private = false;       ///< RFC 1918, ULA, link-local without metadata, CGNAT
   /// Host names ("api.example.com", "*.example.com") or "host:port" pairs that are allowed whatever they resolve to.
   /// Cloud metadata addresses (169.254.169.254, fd00:ec2::254, …) stay refused unless named here literally.
   std::vector<std::string> allow_hosts;
   /// When not empty, only these hosts may be reached at all.
   std::vector<std::string> only_hosts;
-  static EgressPolicy trusted();  ///< operator-configured endpoints: loopback and private allowed
+  static EgressPolicy trusted();    ///< operator-configured endpoints: loopback and private allowed
 };
 
 struct ClientRequest {
   std::string method = "GET";
-  std::string url;  ///< absolute, http or https
+  std::string url;                  ///< absolute, http or https
   Headers headers;
   std::string body;
   EgressPolicy egress;
   Millis connect_timeout{10'000};
-  Millis first_byte_timeout{0};  ///< from sending until the response's first body byte; 0: none
-  Millis idle_timeout{0};        ///< between two reads of the body; 0: none
-  Millis total_timeout{0};       ///< 0: none
+  Millis first_byte_timeout{0};     ///< from sending until the response's first body byte; 0: none
+  Millis idle_timeout{0};           ///< between two reads of the body; 0: none
+  Millis total_timeout{0};          ///< 0: none
   std::size_t body_bytes_max = 64 * 1024 * 1024;
-  int redirects_max = 0;  ///< 0: a redirect is returned as it is
+  int redirects_max = 0;            ///< 0: a redirect is returned as it is
   CancelToken cancel;
   /// When set, body bytes of a 2xx answer go here as they arrive and ClientResponse::body stays empty.
   std::function<void(std::string_view)> on_body;

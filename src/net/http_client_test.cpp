@@ -304,8 +304,8 @@ TEST_F(HttpClientTest, FollowsRedirectsOnlyWhenAsked) {
   const auto as_it_is = send(request("/r?302"));
   ASSERT_TRUE(as_it_is);
   EXPECT_EQ(as_it_is->status, 302);
-  for (const auto& [status, method] :
-       std::vector<std::pair<int, std::string>>{{301, "GET "}, {302, "GET "}, {303, "GET "}, {307, "POST body"}, {308, "POST body"}}) {
+  for (const auto& [status, method] : std::vector<std::pair<int, std::string>>{
+           {301, "GET "}, {302, "GET "}, {303, "GET "}, {307, "POST body"}, {308, "POST body"}}) {
     auto post = request(fmt::format("/r?{}", status));
     post.method = "POST";
     post.body = "body";

@@ -35,11 +35,7 @@ const std::vector<Row>& table() {
       {"an id with NUL is ignored", std::string("id: a\0b\ndata: 1\n\n", 17), {"[|1|]"}},
       {"CRLF", "data: a\r\ndata: b\r\n\r\ndata: c\r\n\r\n", {"[|a\nb|]", "[|c|]"}},
       {"CR", "data: a\rdata: b\r\rdata: c\r\r", {"[|a\nb|]", "[|c|]"}},
-      {"byte order mark once",
-       "\xEF\xBB\xBF"
-       "data: a\n\n\xEF\xBB\xBF"
-       "data: b\n\n",
-       {"[|a|]"}},
+      {"byte order mark once", "\xEF\xBB\xBF" "data: a\n\n\xEF\xBB\xBF" "data: b\n\n", {"[|a|]"}},
       {"the last line counts", "data: a\nevent: x\nevent: y\n\n", {"[y|a|]"}},
       {"unfinished events are dropped", "data: a\n\ndata: b\n", {"[|a|]"}},
       {"colons in values", "data: {\"a\": 1}\n\n", {"[|{\"a\": 1}|]"}},

@@ -26,11 +26,11 @@ enum class AddressClass {
 AddressClass classify_address(const IpAddress& address);
 
 struct EgressTarget {
-  std::string url;     ///< normalised, without fragment: what is fetched
-  std::string scheme;  ///< "http" or "https"
-  std::string host;    ///< lower case, no trailing dot, no brackets
+  std::string url;                     ///< normalised, without fragment: what is fetched
+  std::string scheme;                  ///< "http" or "https"
+  std::string host;                    ///< lower case, no trailing dot, no brackets
   std::uint16_t port = 0;
-  std::optional<IpAddress> literal;  ///< when the host is an address
+  std::optional<IpAddress> literal;    ///< when the host is an address
 
   /// "https://example.com:443": for messages, since paths and queries may hold secrets.
   std::string origin() const;
