@@ -15,8 +15,9 @@ struct Named {
 };
 
 constexpr std::array kKinds{
-    Named{ToolSpec::Kind::Http, "http"},   Named{ToolSpec::Kind::Command, "command"},      Named{ToolSpec::Kind::AskPerson, "ask"},
-    Named{ToolSpec::Kind::Sleep, "sleep"}, Named{ToolSpec::Kind::WaitUntil, "wait_until"}, Named{ToolSpec::Kind::Memory, "memory"}};
+    Named{ToolSpec::Kind::Http, "http"},        Named{ToolSpec::Kind::Command, "command"},      Named{ToolSpec::Kind::AskPerson, "ask"},
+    Named{ToolSpec::Kind::Sleep, "sleep"},      Named{ToolSpec::Kind::WaitUntil, "wait_until"}, Named{ToolSpec::Kind::Memory, "memory"},
+    Named{ToolSpec::Kind::Function, "function"}};
 constexpr std::array kWhenBusy{Named{WhenBusy::Queue, "queue"}, Named{WhenBusy::Reject, "reject"}, Named{WhenBusy::Steer, "steer"}};
 constexpr std::array kOnUnknown{Named{OnUnknown::Ask, "ask"}, Named{OnUnknown::Fail, "fail"}, Named{OnUnknown::Retry, "retry"}};
 constexpr std::array kOnBreach{Named{Limits::OnBreach::Ask, "ask"}, Named{Limits::OnBreach::Stop, "stop"}};

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/function_spec.h"
 #include "base/json.h"
 #include "base/time.h"
 #include "llm/gateway.h"
@@ -46,7 +47,7 @@ struct RetryPolicy {
 enum class OnUnknown { Ask, Fail, Retry };
 
 struct ToolSpec {
-  enum class Kind { Http, Command, AskPerson, Sleep, WaitUntil, Memory };
+  enum class Kind { Http, Command, AskPerson, Sleep, WaitUntil, Memory, Function };
   Kind kind = Kind::Http;
   std::string name;  ///< [a-zA-Z0-9_-]{1,64}
   std::string description;
@@ -97,6 +98,7 @@ Result<AgentSpec> spec_from_json(const Json& value);
 /// A whole mayfly.yaml.
 struct Project {
   std::vector<AgentSpec> agents;
+  std::vector<FunctionSpec> functions;
   std::vector<llm::ProviderConfig> providers;  ///< `api_key` still empty: filled from `api_key_env` by the server
   std::vector<std::string> provider_key_env;   ///< parallel to `providers`: name of the environment variable, or empty
   std::string directory;                       ///< absolute

@@ -65,6 +65,7 @@ class Steps final : public AgentSteps {
       : deps_(std::move(deps)), tools_(*deps_.http, *deps_.clock, deps_.environment ? deps_.environment : process_environment) {}
 
   void attach(engine::Engine& engine) override { engine_ = &engine; }
+  void use_functions(function::FunctionService& functions) override { tools_.use_functions(functions); }
 
   Task<StepOutcome> execute(StepCall call) override {
     MAYFLY_ASSERT(engine_, "attach() comes before the first step");

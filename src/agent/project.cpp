@@ -32,20 +32,29 @@ const JsonSchema& project_schema() {
 
 /// Keys whose value is a duration, for a better word than "must be a string".
 bool is_duration_key(std::string_view key) {
-  static constexpr std::array<std::string_view, 7> kKeys{"timeout",     "wall_time",      "first_delay", "max_delay",
-                                                         "first_token", "between_tokens", "max"};
+  static constexpr std::array<std::string_view, 10> kKeys{"timeout",        "wall_time", "first_delay",       "max_delay", "first_token",
+                                                          "between_tokens", "max",       "execution_timeout", "retention", "max_age"};
   return std::ranges::find(kKeys, key) != kKeys.end();
 }
 
-/// One sentence of the schema's validator ("/pointer: words") as a problem with position.
-void report(ProjectReader& reader, std::string_view sentence) {
+}  // namespace
+
+void report_violation(ProjectReader& reader, const std::string& base, std::string_view sentence) {
   const auto split = sentence.find(": ");
-  const std::string pointer = sentence.starts_with("/:") ? "" : std::string(sentence.substr(0, split));
+  const std::string pointer = base + (sentence.starts_with("/:") ? "" : std::string(sentence.substr(0, split)));
   std::string words(sentence.substr(split + 2));
   const auto slash = pointer.rfind('/');
   const std::string_view parent = std::string_view(pointer).substr(0, slash == std::string::npos ? 0 : slash);
   if (words.starts_with("is not a known key") && (parent == "/agents" || parent == "/providers")) {
     reader.key_problem(pointer, "is not a valid name; use lower-case letters, digits and dashes, at most 63");
+    return;
+  }
+  if (words.starts_with("is not a known key") && parent == "/functions") {
+    reader.key_problem(pointer, "is not a valid name; use letters, digits, dashes and underscores, at most 64");
+    return;
+  }
+  if (words.starts_with("is not a known key") && parent.ends_with("/environment")) {
+    reader.problem(pointer, "is not a valid name of a variable; use letters, digits and underscores");
     return;
   }
   if (words.starts_with("is not a known key")) {
@@ -60,6 +69,8 @@ void report(ProjectReader& reader, std::string_view sentence) {
   reader.problem(pointer, words);
 }
 
+namespace {
+
 class Loader {
  public:
   explicit Loader(ProjectReader& reader) : reader_(reader) {}
@@ -70,6 +81,11 @@ class Loader {
     if (const JsonObject* providers = get_object(root, "providers")) {
       for (const auto& member : *providers) read_provider(std::string(member.key()), member.value());
     }
+    if (const JsonObject* functions = get_object(root, "functions")) {
+      for (const auto& member : *functions) read_function_at(std::string(member.key()), member.value());
+    }
+    if (!root.contains("agents") && !root.contains("functions"))
+      reader_.problem("", "has no key `agents` (or `functions`), which it needs");
     if (const JsonObject* agents = get_object(root, "agents")) {
       for (const auto& member : *agents) {
         if (const JsonObject* agent = member.value().if_object()) project_.agents.push_back(read_agent(std::string(member.key()), *agent));
@@ -79,6 +95,16 @@ class Loader {
   }
 
  private:
+  void read_function_at(const std::string& name, const Json& source) {
+    const std::string pointer = "/functions/" + escape_pointer_token(name);
+    FunctionSpec spec;
+    spec.config.name = name;
+    spec.config.tool_description = "-";  // a broken one is known, so that tools that name it are not reported too
+    if (source.is_object() && !reader_.broken(pointer) && function::parse_function_ref(name))
+      spec = read_function(reader_, name, source.get_object(), pointer, FunctionOrigin::Project);
+    project_.functions.push_back(std::move(spec));
+  }
+
   static bool is_built_in(std::string_view name) { return name == "anthropic" || name == "openai"; }
 
   static std::string default_key_env(std::string_view name) {
@@ -282,7 +308,7 @@ class Loader {
     for (std::size_t i = 0; i < tools.size(); ++i) {
       const std::string place = fmt::format("{}/{}", pointer, i);
       if (reader_.broken(place)) continue;
-      ToolSpec tool = read_tool(reader_, tools[i], place);
+      ToolSpec tool = read_tool(reader_, tools[i], place, project_.functions);
       if (spec.find_tool(tool.name) != nullptr) {
         reader_.problem(tools[i].is_object() ? place + "/name" : place,
                         fmt::format("`{}` is the name of an earlier tool; choose another", tool.name));
@@ -331,7 +357,7 @@ std::expected<Project, std::vector<SpecProblem>> load_project(const std::string&
   auto document = parse_yaml(*text, file_name);
   if (!document) return std::unexpected(yaml_problem(document.error().message, file_name));
   ProjectReader reader(*std::move(document), file_name, file.parent_path());
-  for (const std::string& sentence : project_schema().validate(reader.root())) report(reader, sentence);
+  for (const std::string& sentence : project_schema().validate(reader.root())) report_violation(reader, "", sentence);
   if (!reader.root().is_object()) return std::unexpected(reader.take_problems());
   Project project = Loader(reader).load();
   if (reader.failed()) return std::unexpected(reader.take_problems());

@@ -92,14 +92,29 @@ Millis ProjectReader::duration(const JsonObject& object, const std::string& poin
   return *parsed;
 }
 
-std::optional<fs::path> ProjectReader::file(const std::string& relative, const std::string& pointer) {
+std::optional<fs::path> ProjectReader::inside(const std::string& relative, const std::string& pointer) {
   std::error_code code;
-  const fs::path path = fs::weakly_canonical(directory_ / relative, code);
-  if (code || !is_inside(path, directory_)) {
-    problem(pointer, fmt::format("names `{}`, which is outside the project folder; move it into the folder of mayfly.yaml", relative));
-    return std::nullopt;
-  }
-  if (!fs::is_regular_file(path, code)) {
+  fs::path path = fs::weakly_canonical(directory_ / relative, code);
+  if (!code && is_inside(path, directory_)) return path;
+  problem(pointer, fmt::format("names `{}`, which is outside the project folder; move it into the folder of mayfly.yaml", relative));
+  return std::nullopt;
+}
+
+std::optional<fs::path> ProjectReader::folder(const std::string& relative, const std::string& pointer) {
+  auto path = inside(relative, pointer);
+  if (!path) return std::nullopt;
+  if (!path->has_filename()) path = path->parent_path();
+  std::error_code code;
+  if (fs::is_directory(*path, code)) return path;
+  problem(pointer, fmt::format("names `{}`, which is no folder; paths are relative to mayfly.yaml", relative));
+  return std::nullopt;
+}
+
+std::optional<fs::path> ProjectReader::file(const std::string& relative, const std::string& pointer) {
+  const auto path = inside(relative, pointer);
+  if (!path) return std::nullopt;
+  std::error_code code;
+  if (!fs::is_regular_file(*path, code)) {
     problem(pointer, fmt::format("names `{}`, which does not exist; paths are relative to mayfly.yaml", relative));
     return std::nullopt;
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/agent_spec.h"
+#include "agent/function_spec.h"
 #include "schema/yaml.h"
 
 namespace mayfly::agent {
@@ -33,6 +34,8 @@ class ProjectReader {
   Millis duration(const JsonObject& object, const std::string& pointer, std::string_view key, Millis otherwise, Millis least = Millis{1});
   /// An existing regular file inside the project folder, as an absolute path; reported when it is not.
   std::optional<std::filesystem::path> file(const std::string& relative, const std::string& pointer);
+  /// An existing folder inside the project folder, or that folder itself.
+  std::optional<std::filesystem::path> folder(const std::string& relative, const std::string& pointer);
   /// The UTF-8 text of such a file, at most 1 MiB.
   std::optional<std::string> file_text(const std::string& relative, const std::string& pointer);
   /// `text` with ${NAME} and ${NAME:-default} replaced from the environment; an unset variable without default is reported.
@@ -41,6 +44,7 @@ class ProjectReader {
   bool schema_compiles(const Json& schema, const std::string& pointer);
 
  private:
+  std::optional<std::filesystem::path> inside(const std::string& relative, const std::string& pointer);
   struct Found {
     SourcePosition at;
     bool at_key = false;
@@ -57,7 +61,19 @@ class ProjectReader {
 
 RetryPolicy read_retry(ProjectReader& reader, const JsonObject& owner, const std::string& pointer, RetryPolicy otherwise);
 
-/// The tool at `pointer`, already checked against the published schema; incomplete when problems were reported.
-ToolSpec read_tool(ProjectReader& reader, const Json& source, const std::string& pointer);
+/// The tool at `pointer`, already checked against the published schema; incomplete when problems were reported. `functions`: those of the
+/// project.
+ToolSpec read_tool(ProjectReader& reader, const Json& source, const std::string& pointer, const std::vector<FunctionSpec>& functions);
+
+enum class FunctionOrigin {
+  Project,  ///< a mayfly.yaml: its code is a folder beside it, ${NAME} is taken from the environment
+  Request,  ///< somebody else's words: neither files nor the environment are looked at
+};
+/// The function at `pointer`, already checked against the published schema; incomplete when problems were reported.
+FunctionSpec read_function(ProjectReader& reader, const std::string& name, const JsonObject& in, const std::string& pointer,
+                           FunctionOrigin origin);
+
+/// Reports one sentence of the schema's validator ("/pointer: words") about the value at `base`.
+void report_violation(ProjectReader& reader, const std::string& base, std::string_view sentence);
 
 }  // namespace mayfly::agent

@@ -6,9 +6,9 @@ std::string_view project_schema_text() {
   static constexpr std::string_view kSchema = R"schema({
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "title": "mayfly.yaml",
-  "description": "A Mayfly project: agents, and the providers of the models they use.",
+  "description": "A Mayfly project: agents, functions, and the providers of the models they use.",
   "type": "object",
-  "required": ["version", "agents"],
+  "required": ["version"],
   "additionalProperties": false,
   "properties": {
     "version": {"description": "Version of this format: 1.", "const": 1},
@@ -25,6 +25,14 @@ std::string_view project_schema_text() {
       "minProperties": 1,
       "maxProperties": 1000,
       "patternProperties": {"^[a-z0-9][a-z0-9-]{0,62}$": {"$ref": "#/$defs/agent"}},
+      "additionalProperties": false
+    },
+    "functions": {
+      "description": "Code that runs on demand, by name: letters, digits, dashes and underscores, at most 64.",
+      "type": "object",
+      "minProperties": 1,
+      "maxProperties": 100,
+      "patternProperties": {"^[a-zA-Z0-9_-]{1,64}$": {"$ref": "#/$defs/function"}},
       "additionalProperties": false
     }
   },
@@ -99,6 +107,90 @@ std::string_view project_schema_text() {
         "tools": {"description": "What the agent may call.", "type": "array", "maxItems": 128, "items": {"$ref": "#/$defs/tool"}}
       }
     },
+    "function": {
+      "type": "object",
+      "required": ["code"],
+      "additionalProperties": false,
+      "properties": {
+        "code": {"description": "The folder with its files, relative to mayfly.yaml.", "type": "string", "minLength": 1, "maxLength": 1024},
+        "description": {"description": "What it is for, for people.", "type": "string", "maxLength": 256},
+        "runtime": {"description": "python3 or python3.13, nodejs or nodejs22.x, provided (an executable `bootstrap`), or http (a web server). Default: from the files.", "type": "string", "pattern": "^(python3(\\.[0-9]{1,2})?|nodejs([0-9]{2}\\.x)?|provided(\\.al2(023)?)?|http)$"},
+        "handler": {"description": "FILE.FUNCTION. Default: from the files.", "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^\\s]+$"},
+        "memory": {"description": "MiB. Default 256.", "type": "integer", "minimum": 128, "maximum": 10240},
+        "timeout": {"description": "Of one invocation, at most 15m. Default 30s.", "$ref": "#/$defs/duration"},
+        "tmp": {"description": "MiB of /tmp. Default 512.", "type": "integer", "minimum": 512, "maximum": 10240},
+        "environment": {
+          "description": "Variables; stored encrypted. A value may hold ${NAME} or ${NAME:-default} of the environment of whoever deploys.",
+          "type": "object",
+          "maxProperties": 200,
+          "patternProperties": {"^[A-Za-z][A-Za-z0-9_]{0,255}$": {"type": "string", "maxLength": 4096}},
+          "additionalProperties": false
+        },
+        "egress": {"description": "Where it may connect to: none, open, or only the hosts that `allow` names. Default none.", "$ref": "#/$defs/egress"},
+        "preload": {"description": "Python modules that are loaded before a process is needed: quicker cold starts.", "type": "array", "maxItems": 16, "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.]{0,127}$"}},
+        "durable": {
+          "description": "Makes its executions durable: steps that are recorded, waits that cost nothing.",
+          "type": "object",
+          "additionalProperties": false,
+          "properties": {
+            "execution_timeout": {"description": "Of a whole execution, waits included, at most 366d. Default 1d.", "$ref": "#/$defs/duration"},
+            "retention": {"description": "How long ended executions are kept, 1d to 90d. Default 14d.", "$ref": "#/$defs/duration"}
+          }
+        },
+        "concurrency": {
+          "description": "How many at a time.",
+          "type": "object",
+          "additionalProperties": false,
+          "properties": {
+            "reserved": {"description": "At most so many invocations; 0: none. Default: no limit of its own.", "type": "integer", "minimum": 0, "maximum": 10000},
+            "provisioned": {"description": "Processes that are kept warm. Default 0.", "type": "integer", "minimum": 0, "maximum": 256},
+            "per_process": {"description": "Invocations at a time in one process (runtime http). Default 1.", "type": "integer", "minimum": 1, "maximum": 1000}
+          }
+        },
+        "url": {
+          "description": "An address of its own, for any HTTP request.",
+          "type": "object",
+          "additionalProperties": false,
+          "properties": {
+            "auth": {"description": "iam: signed by a key of this server; none: open to everyone who reaches it. Default iam.", "enum": ["iam", "none"]},
+            "stream": {"description": "Whether answers are passed on while they are written. Default false.", "type": "boolean"}
+          }
+        },
+        "async": {
+          "description": "What becomes of invocations that nobody waits for.",
+          "type": "object",
+          "additionalProperties": false,
+          "properties": {
+            "retries": {"description": "After the first attempt. Default 2.", "type": "integer", "minimum": 0, "maximum": 2},
+            "max_age": {"description": "Older events are not tried again; 1m to 6h. Default 6h.", "$ref": "#/$defs/duration"},
+            "on_success": {"description": "Where the result goes: the ARN of a function.", "type": "string", "minLength": 1, "maxLength": 350},
+            "on_failure": {"description": "Where the failed event goes: the ARN of a function.", "type": "string", "minLength": 1, "maxLength": 350}
+          }
+        },
+        "tool": {
+          "description": "How agents see it, when one of their tools names it.",
+          "type": "object",
+          "required": ["description"],
+          "additionalProperties": false,
+          "properties": {
+            "description": {"description": "Tells the model what the tool does and when to use it.", "type": "string", "minLength": 1, "maxLength": 16384},
+            "parameters": {"description": "JSON Schema of the event: an object.", "type": "object"}
+          }
+        }
+      }
+    },
+    "egress": {
+      "if": {"type": "string"},
+      "then": {"enum": ["none", "open"]},
+      "else": {
+        "type": "object",
+        "required": ["allow"],
+        "additionalProperties": false,
+        "properties": {
+          "allow": {"description": "HOST, *.HOST, or either with :PORT (default 80 and 443); a private address only as IP:PORT.", "type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "string", "pattern": "^[^\\s/]{1,255}$"}}
+        }
+      }
+    },
     "retry": {
       "type": "object",
       "additionalProperties": false,
@@ -146,7 +238,7 @@ std::string_view project_schema_text() {
           "description": {"description": "Tells the model what the tool does and when to use it.", "type": "string", "minLength": 1, "maxLength": 16384},
           "parameters": {"description": "JSON Schema of the arguments: an object.", "type": "object"},
           "effect": {"description": "What repeating a call after a crash would do: nothing (read_only), the same (idempotent), absorbed by the idempotency key (at_least_once), harm (at_most_once).", "enum": ["read_only", "idempotent", "at_least_once", "at_most_once"]},
-          "timeout": {"description": "Of one attempt. Default 60s.", "$ref": "#/$defs/duration"},
+          "timeout": {"description": "Of one attempt. Default 60s; of a function its own.", "$ref": "#/$defs/duration"},
           "retry": {"description": "Repeats of a failed call that may be repeated. Default: 4 attempts, 500ms growing to 60s.", "$ref": "#/$defs/retry"},
           "on_unknown": {"description": "When it is not known whether an at_most_once call happened. Default ask.", "enum": ["ask", "fail", "retry"]},
           "approval": {
@@ -212,6 +304,7 @@ std::string_view project_schema_text() {
             "additionalProperties": false,
             "properties": {"max": {"description": "The longest wait. Default 30d.", "$ref": "#/$defs/duration"}}
           },
+          "function": {"description": "Invokes a function with the arguments as its event: NAME or NAME:ALIAS.", "type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}(:[a-zA-Z0-9_-]{1,128})?$"},
           "memory": {
             "description": "Keeps notes beyond one conversation.",
             "type": "object",

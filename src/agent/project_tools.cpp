@@ -12,6 +12,8 @@
 namespace mayfly::agent {
 namespace {
 
+/// A function has its own timeout; this is the longest that any may have.
+constexpr Millis kFunctionTimeout{900'000};
 constexpr std::int64_t kWaitMaxMs = std::int64_t{30} * 86'400'000;
 constexpr std::array<std::string_view, 8> kInterpreters{"python3", "python", "node", "bash", "sh", "ruby", "perl", "deno"};
 
@@ -110,8 +112,8 @@ void make_ask(ToolSpec& tool, JsonObject config) {
 
 class ToolReader {
  public:
-  ToolReader(ProjectReader& reader, const JsonObject& source, std::string pointer)
-      : reader_(reader), source_(source), pointer_(std::move(pointer)) {}
+  ToolReader(ProjectReader& reader, const JsonObject& source, std::string pointer, const std::vector<FunctionSpec>& functions)
+      : reader_(reader), source_(source), pointer_(std::move(pointer)), functions_(functions) {}
 
   ToolSpec read() {
     tool_.name = get_string(source_, "name");
@@ -129,7 +131,7 @@ class ToolReader {
   std::string at(std::string_view key) const { return fmt::format("{}/{}", pointer_, key); }
 
   void read_kind() {
-    static constexpr std::array<std::string_view, 6> kKinds{"http", "command", "ask", "sleep", "wait_until", "memory"};
+    static constexpr std::array<std::string_view, 7> kKinds{"http", "command", "ask", "sleep", "wait_until", "memory", "function"};
     std::vector<std::string_view> given;
     for (const std::string_view kind : kKinds)
       if (source_.contains(kind)) given.push_back(kind);
@@ -140,6 +142,10 @@ class ToolReader {
       return;
     }
     const std::string_view kind = given.front();
+    if (kind == "function") {
+      read_function_tool(get_string(source_, "function"));
+      return;
+    }
     const JsonObject& settings = source_.at(kind).as_object();
     if (kind == "http" || kind == "command") {
       read_outside(kind, settings);
@@ -154,14 +160,39 @@ class ToolReader {
     if (kind == "ask") read_ask(settings);
   }
 
-  void read_outside(std::string_view kind, const JsonObject& settings) {
-    if (tool_.description.empty()) reader_.problem(pointer_, "needs a description: it tells the model what the tool does");
+  /// What the tool does not say itself comes from the function's `tool`.
+  void read_function_tool(const std::string& name) {
+    tool_.kind = ToolSpec::Kind::Function;
+    tool_.effect = Effect::AtLeastOnce;
+    if (!source_.contains("timeout")) tool_.timeout = kFunctionTimeout;
+    tool_.config = JsonObject{{"function", name}};
+    Json otherwise = closed_object({}, {});
+    const auto known =
+        std::ranges::find(functions_, name.substr(0, name.find(':')), [](const FunctionSpec& each) { return each.config.name; });
+    if (known != functions_.end()) {
+      if (tool_.description.empty()) tool_.description = known->config.tool_description;
+      if (!known->config.tool_parameters.is_null()) otherwise = known->config.tool_parameters;
+    }
+    if (tool_.description.empty()) {
+      reader_.problem(pointer_, fmt::format("needs a description: it tells the model what the tool does{}",
+                                            known == functions_.end() ? "" : "; or give the function one under `tool`"));
+    }
+    read_parameters(std::move(otherwise));
+    if (const auto effect = effect_from_string(get_string(source_, "effect"))) tool_.effect = *effect;
+  }
+
+  void read_parameters(Json otherwise) {
     const Json* parameters = get(source_, "parameters");
-    tool_.parameters = parameters != nullptr ? *parameters : closed_object({}, {});
+    tool_.parameters = parameters != nullptr ? *parameters : std::move(otherwise);
     if (parameters != nullptr && reader_.schema_compiles(*parameters, at("parameters")) &&
         get_string(parameters->as_object(), "type") != "object") {
       reader_.problem(at("parameters"), "must be the schema of an object; add `type: object`");
     }
+  }
+
+  void read_outside(std::string_view kind, const JsonObject& settings) {
+    if (tool_.description.empty()) reader_.problem(pointer_, "needs a description: it tells the model what the tool does");
+    read_parameters(closed_object({}, {}));
     if (kind == "http") read_http(settings);
     if (kind == "command") read_command(settings);
     if (const auto effect = effect_from_string(get_string(source_, "effect"))) tool_.effect = *effect;
@@ -276,13 +307,14 @@ class ToolReader {
   ProjectReader& reader_;
   const JsonObject& source_;
   std::string pointer_;
+  const std::vector<FunctionSpec>& functions_;
   ToolSpec tool_;
 };
 
 }  // namespace
 
-ToolSpec read_tool(ProjectReader& reader, const Json& source, const std::string& pointer) {
-  if (source.is_object()) return ToolReader(reader, source.get_object(), pointer).read();
+ToolSpec read_tool(ProjectReader& reader, const Json& source, const std::string& pointer, const std::vector<FunctionSpec>& functions) {
+  if (source.is_object()) return ToolReader(reader, source.get_object(), pointer, functions).read();
   ToolSpec tool;
   tool.name = std::string(source.as_string());
   if (tool.name == "sleep") make_sleep(tool, Millis{kWaitMaxMs});

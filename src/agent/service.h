@@ -7,6 +7,7 @@
 
 #include "agent/registry.h"
 #include "engine/engine.h"
+#include "function/function_service.h"
 #include "llm/gateway.h"
 #include "net/http_client.h"
 
@@ -107,6 +108,8 @@ class AgentSteps : public engine::StepExecutor {
  public:
   /// Once, before the engine opens.
   virtual void attach(engine::Engine& engine) = 0;
+  /// What tools of the kind `function` call; outlives the steps. Before the engine opens; without it they fail.
+  virtual void use_functions(function::FunctionService& functions) = 0;
 };
 std::unique_ptr<AgentSteps> make_agent_steps(ServiceDependencies dependencies);
 std::unique_ptr<AgentService> make_agent_service(ServiceDependencies dependencies, engine::Engine& engine);

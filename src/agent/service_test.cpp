@@ -26,6 +26,12 @@ class OneRunEngine final : public engine::Engine {
   void crash() override {}
   Task<Result<engine::Started>> start(engine::StartRequest) override { co_return engine::Started{}; }
   Task<Result<void>> cancel(std::string, std::string) override { co_return Result<void>{}; }
+  Task<Result<Json>> command(std::string, Json) override { co_return Json(); }
+  Task<Result<Json>> spill(Json value) override { co_return value; }
+  Task<Result<std::vector<std::variant<engine::PendingOperation, engine::Operation>>>> operations_by_id(
+      std::string, std::vector<std::int64_t>) override {
+    co_return std::vector<std::variant<engine::PendingOperation, engine::Operation>>{};
+  }
   Task<Result<engine::RunDescription>> describe(std::string) override { co_return engine::RunDescription{}; }
   Task<Result<std::vector<engine::Operation>>> operations(std::string, std::int64_t) override {
     co_return std::vector<engine::Operation>{};

@@ -1,5 +1,6 @@
 #include "agent/tool_box.h"
 
+#include "agent/function_tool.h"
 #include "tool/command_tool.h"
 #include "tool/http_tool.h"
 
@@ -66,6 +67,18 @@ Result<std::unique_ptr<Tool>> ToolBox::make(const AgentSpec& agent, const ToolSp
     options.stdout_bytes_max = static_cast<std::size_t>(get_int(config, "output_bytes_max", 64 * 1024));
     options.timeout = spec.timeout;
     return make_command_tool(std::move(options), clock_, environment_);
+  }
+  if (spec.kind == ToolSpec::Kind::Function) {
+    auto ref = function::parse_function_ref(get_string(config, "function"));
+    if (!ref) return fail("tool.invalid", ref.error().message);
+    if (!functions_) return fail("tool.invalid", "this server runs no functions; enable them, or remove the tool '" + spec.name + "'");
+    return make_function_tool({.name = spec.name,
+                               .description = spec.description,
+                               .parameters = spec.parameters,
+                               .effect = spec.effect,
+                               .function = *std::move(ref),
+                               .timeout = spec.timeout},
+                              *functions_, clock_);
   }
   return fail("tool.invalid", "'" + spec.name + "' is not a tool that is called outside the engine");
 }

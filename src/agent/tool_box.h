@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/agent_spec.h"
+#include "function/function_service.h"
 #include "net/http_client.h"
 #include "runtime/clock.h"
 #include "tool/redact.h"
@@ -12,10 +13,12 @@
 
 namespace mayfly::agent {
 
-/// Makes the tools that agents declare (HTTP and command tools; the others are the loop's own), and keeps them.
+/// Makes the tools that agents declare (HTTP, command and function tools; the others are the loop's own), and keeps them.
 class ToolBox {
  public:
   ToolBox(net::HttpClient& http, Clock& clock, EnvLookup environment) : http_(http), clock_(clock), environment_(std::move(environment)) {}
+  /// Without it function tools are `tool.invalid`. Before the first `find`; outlives the box.
+  void use_functions(function::FunctionService& functions) { functions_ = &functions; }
   /// Error: `tool.invalid`. The pointer lives as long as the box.
   Result<Tool*> find(const AgentSpec& spec, std::int64_t version, const std::string& name);
 
@@ -25,6 +28,7 @@ class ToolBox {
   net::HttpClient& http_;
   Clock& clock_;
   EnvLookup environment_;
+  function::FunctionService* functions_ = nullptr;
   std::map<std::string, std::unique_ptr<Tool>> tools_;
 };
 
