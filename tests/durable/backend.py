@@ -37,8 +37,11 @@ def until(look, what):
 class Backend:
     """Executions: their state, their history, callbacks."""
 
+    kind = "server"
     # Members of events that the server leaves out.
     unreported = frozenset()
+    # Codes of errors that the server gives otherwise than AWS.
+    error_codes = {}
     # Requirements that the server cannot meet, and why.
     cannot = {}
 
@@ -99,13 +102,13 @@ class Deployed(Backend):
     def name(self, language, what):
         return f"{self.prefix}-{language}-{what}".lower()
 
-    def deploy(self, language, package, requirements):
+    def deploy(self, language, package, items):
         variables = {f"TARGET_{key}": self.name(language, key) for key in TARGETS}
         for key, handler in TARGETS.items():
             more = {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}} if key == "TENANT" else {}
             self.create(self.name(language, key), language, handler, package, variables, more)
-        for requirement in requirements:
-            self.create(self.name(language, requirement.id), language, requirement.handler, package, variables, {})
+        for function, handler in {item.function: item.handler for item in items}.items():
+            self.create(self.name(language, function), language, handler, package, variables, {})
 
     def create(self, name, language, handler, package, variables, more):
         self.client.create_function(
@@ -115,16 +118,16 @@ class Deployed(Backend):
         self.created.append(name)
         until(lambda: self.client.get_function_configuration(FunctionName=name).get("State") == "Active", f"{name} is active")
 
-    def start(self, language, requirement, payload, execution_name):
+    def start(self, language, item, payload, execution_name):
         """The ARN of a new execution, and for a synchronous start also the answer."""
         answer = self.client.invoke(
-            FunctionName=self.name(language, requirement.id), InvocationType="Event" if requirement.asynchronous else "RequestResponse",
+            FunctionName=self.name(language, item.function), InvocationType="Event" if item.asynchronous else "RequestResponse",
             DurableExecutionName=execution_name, Payload=payload,
         )
         arn = answer.get("DurableExecutionArn")
         if not arn:
             raise AssertionError("Invoke answered without X-Amz-Durable-Execution-Arn")
-        if requirement.asynchronous:
+        if item.asynchronous:
             return arn, None
         return arn, {"failed": "FunctionError" in answer, "body": answer["Payload"].read().decode()}
 

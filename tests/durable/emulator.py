@@ -67,10 +67,12 @@ class Worker:
 
 
 class Emulator(Backend):
+    kind = "emulator"
     # Version 1.4.0 does not write these into its history; see differential.md.
     unreported = frozenset(
         {"RetryDetails", "Timeout", "HeartbeatTimeout", "TenantId", "ExecutedVersion", "DurableExecutionArn", "InvocationCompletedDetails"}
     )
+    error_codes = {"400": "InvalidParameterValueException", "404": "ResourceNotFoundException"}
     cannot = dict.fromkeys(("1-17", "1-18", "3-12"), "the emulator's history has no InvocationCompleted for an invocation that crashed")
 
     def __init__(self, prefix):
@@ -86,7 +88,7 @@ class Emulator(Backend):
         self.process = None
         super().__init__(client(f"http://127.0.0.1:{self.port}", "test", "test"))
 
-    def deploy(self, language, package, requirements):
+    def deploy(self, language, package, items):
         folder = self.folder / language
         folder.mkdir()
         (folder / "package.zip").write_bytes(package)
@@ -105,7 +107,7 @@ class Emulator(Backend):
             self.all_workers.append(worker)
             self.workers[language].put(worker)
         self.functions |= {f"{language}-{key}": (language, handler) for key, handler in TARGETS.items()}
-        self.functions |= {f"{language}-{r.id}": (language, r.handler) for r in requirements}
+        self.functions |= {f"{language}-{item.function}": (language, item.handler) for item in items}
 
     def run_handler(self, function, event):
         language, handler = self.functions[function]
@@ -161,9 +163,9 @@ class Emulator(Backend):
         except OSError:
             return False
 
-    def start(self, language, requirement, payload, execution_name):
+    def start(self, language, item, payload, execution_name):
         body = {
-            "AccountId": "123456789012", "FunctionName": f"{language}-{requirement.id}", "FunctionQualifier": "$LATEST",
+            "AccountId": "123456789012", "FunctionName": f"{language}-{item.function}", "FunctionQualifier": "$LATEST",
             "ExecutionName": execution_name, "ExecutionTimeoutSeconds": 4000, "ExecutionRetentionPeriodDays": 1, "Input": payload.decode(),
         }
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/start-durable-execution", json.dumps(body).encode())

@@ -1,143 +1,45 @@
-"""AWS's requirements as data: loading them, filling in their variables, and comparing what they expect with what is found."""
+"""AWS's requirements as data, and how they are tried."""
 
-import json
 import pathlib
-import random
-import re
-import string
 
 import yaml
+from compare import fill, generate
+from trial import Trial
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "requirements"
-ORDER = ["step", "wait", "child", "callback", "invoke"]
-VARIABLE = re.compile(r"\$\{([A-Za-z_0-9]+)\}")
-GENERATED = re.compile(r"\$\{GEN_STR:(\d+)\}")
-PATTERN = re.compile(r"\$\{/(.*)/\}", re.S)
+GROUPS = ["step", "wait", "child", "callback", "invoke"]
 
 
 class Requirement:
+    languages = ("python", "nodejs")
+
     def __init__(self, path):
         data = yaml.safe_load(path.read_text())
-        self.id = path.stem
+        self.id = self.function = path.stem
         self.group = path.parent.name
         self.description = data["description"]
         self.asynchronous = bool(data.get("AsyncInvoke"))
+        self.handler = f"{self.group}.{self.group}_{self.id.replace('-', '_')}"
         self.data = data
 
-    @property
-    def handler(self):
-        return f"{self.group}.{self.group}_{self.id.replace('-', '_')}"
+    def why_not(self, backend):
+        return backend.cannot.get(self.id)
 
     def instance(self):
-        """This requirement with fresh random values: (input, actions, result, events, logs) and the variables."""
+        """With fresh random values: (input, actions, result, events, logs) and the variables."""
         variables = {name: generate(text) for name, text in self.data.get("Variables", {}).items()}
         parts = (fill(self.data.get(key), variables) for key in ("Input", "CallbackActions", "ExpectedResult"))
         return *parts, self.data["ExpectedExecutionHistory"], fill(self.data.get("ExpectedLogs"), variables), variables
 
-
-def load(only=None):
-    found = [Requirement(path) for group in ORDER for path in (FOLDER / group).glob("*.yaml")]
-    found.sort(key=lambda r: [int(part) for part in r.id.split("-")])
-    if only:
-        unknown = set(only) - {r.id for r in found} - set(ORDER)
-        if unknown:
-            raise SystemExit(f"no such requirement: {', '.join(sorted(unknown))}; there are 1-1 … 5-16 and the groups {', '.join(ORDER)}")
-        found = [r for r in found if r.id in only or r.group in only]
-    return found
+    def run(self, backend, language, name):
+        """Why it fails, or None."""
+        trial = Trial(backend, self, language)
+        try:
+            return trial.run(name)
+        finally:
+            trial.stop_if_running()
 
 
-def generate(text):
-    return GENERATED.sub(lambda m: "".join(random.choices(string.ascii_letters + string.digits, k=int(m[1]))), text)
-
-
-def fill(value, variables):
-    """The value with its known variables put in."""
-    if isinstance(value, str):
-        return VARIABLE.sub(lambda m: variables.get(m[1], m[0]), value)
-    if isinstance(value, list):
-        return [fill(item, variables) for item in value]
-    if isinstance(value, dict):
-        return {key: fill(item, variables) for key, item in value.items()}
-    return value
-
-
-def difference(expected, found, variables, where, unreported=frozenset()):
-    """The first difference as a sentence, or None. Binds variables that are met for the first time. Members that the server
-    is known not to report are not missed."""
-    if expected == {}:
-        return None
-    if expected == "*":
-        return f"{where} is missing" if found is None else None
-    if isinstance(expected, dict):
-        if not isinstance(found, dict):
-            return f"{where}: expected an object, found {short(found)}"
-        for key, value in expected.items():
-            if key in unreported and key not in found:
-                continue
-            if problem := difference(value, found.get(key), variables, f"{where}.{key}", unreported):
-                return problem
-        return None
-    if isinstance(expected, list):
-        if not isinstance(found, list) or len(found) != len(expected):
-            return f"{where}: expected {short(expected)}, found {short(found)}"
-        problems = (difference(e, f, variables, f"{where}[{i}]", unreported) for i, (e, f) in enumerate(zip(expected, found)))
-        return next(filter(None, problems), None)
-    if isinstance(expected, str):
-        if pattern := PATTERN.fullmatch(expected):
-            good = found is not None and re.search(pattern[1], str(found))
-            return None if good else f"{where}: expected a match of /{pattern[1]}/, found {short(found)}"
-        name = VARIABLE.fullmatch(expected)
-        if name and name[1] not in variables:
-            if found is None:
-                return f"{where} is missing"
-            variables[name[1]] = found
-            return None
-        expected = fill(expected, variables)
-    return None if expected == found else f"{where}: expected {short(expected)}, found {short(found)}"
-
-
-def history_difference(expected, events, variables, unreported=frozenset()):
-    """Compares the expected events with those of the history that have the same ids."""
-    ids = [event["EventId"] for event in events]
-    if ids != list(range(1, len(ids) + 1)):
-        return f"the event ids are not 1, 2, 3 …: {ids}"
-    for event in expected:
-        number = event["EventId"]
-        where = f"event {number} {event['EventType']}"
-        if number > len(events):
-            return f"{where} is missing; the history: {names(events)}"
-        found = events[number - 1]
-        if found["EventType"] != event["EventType"]:
-            return f"{where}: found {found['EventType']}; the history: {names(events)}"
-        if problem := difference(event, found, variables, where, unreported):
-            return problem
-    return None
-
-
-def result_difference(expected, status, result):
-    """Compares the end of the execution: its status, and its result, a JSON text, as text or as what it says."""
-    if status != expected["ExecutionStatus"]:
-        return f"status: expected {expected['ExecutionStatus']}, found {status}"
-    if "Result" not in expected:
-        return None
-    wanted = expected["Result"]
-    value = json.loads(result) if result else None
-    return None if wanted in (value, result) else f"result: expected {short(wanted)}, found {short(result)}"
-
-
-def logs_difference(expected, text):
-    for log in expected or []:
-        pattern = log["match"]["message"].strip("/")
-        count = sum(1 for line in text.splitlines() if re.search(pattern, line))
-        if count != log["count"]:
-            return f"log: expected /{pattern}/ {log['count']} times, found it {count} times"
-    return None
-
-
-def names(events):
-    return " ".join(f"{event['EventId']}:{event['EventType']}" for event in events)
-
-
-def short(value):
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 200 else text[:200] + "…"
+def load():
+    found = [Requirement(path) for group in GROUPS for path in (FOLDER / group).glob("*.yaml")]
+    return sorted(found, key=lambda r: [int(part) for part in r.id.split("-")])

@@ -14,102 +14,42 @@ import json
 import os
 import pathlib
 import random
-import re
 import sys
-import threading
 import time
 
+import api_checks
 import package
+import probes
 import requirements
-from backend import Deployed, client, until
+from backend import Deployed, client
 
 LANGUAGES = ["python", "nodejs"]
-# After the execution has ended, its last events may come a moment later.
-LATE_EVENTS = 5.0
 
 
-class Check:
-    """One requirement in one language."""
-
-    def __init__(self, backend, requirement, language):
-        self.backend, self.requirement, self.language = backend, requirement, language
-        self.arn = None
-
-    def run(self):
-        """Why it fails, or None."""
-        event, actions, result, expected, logs, variables = self.requirement.instance()
-        name = f"c{self.requirement.id}-{random.randrange(10**9)}"
-        self.begin(json.dumps(event).encode(), name, actions or [])
-        if result:
-            until(lambda: self.backend.describe(self.arn)["Status"] != "RUNNING", "the end of the execution")
-        events = self.settled_history(expected, bool(result))
-        if problem := requirements.history_difference(expected, events, variables, self.backend.unreported):
-            return problem
-        if result and (problem := self.end_difference(result)):
-            return problem
-        text = self.backend.logs()
-        return requirements.logs_difference(logs, text) if text is not None else None
-
-    def begin(self, payload, name, actions):
-        """Starts the execution and does what happens to it from outside."""
-        self.arn, self.answer = self.backend.start(self.language, self.requirement, payload, name)
-        failures = []
-
-        def act(action):
-            try:
-                self.backend.act(self.arn, action)
-            except Exception as error:  # noqa: BLE001 — told by the thread that waits
-                failures.append(error)
-
-        threads = [threading.Thread(target=act, args=(action,)) for action in actions]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
-
-    def settled_history(self, expected, ended):
-        """The history once it is long enough; a shorter one when no more comes."""
-        last = max(event["EventId"] for event in expected)
-        end = time.monotonic() + LATE_EVENTS
-        if ended:
-            while len(events := self.backend.history(self.arn)) < last and time.monotonic() < end:
-                time.sleep(0.1)
-            return events
-        return until(lambda: len(events := self.backend.history(self.arn)) >= last and events, f"event {last}")
-
-    def end_difference(self, expected):
-        view = self.backend.describe(self.arn)
-        if problem := requirements.result_difference(expected, view["Status"], view.get("Result")):
-            return problem
-        if self.answer is None:
-            return None
-        if self.answer["failed"] != (expected["ExecutionStatus"] != "SUCCEEDED"):
-            return f"Invoke's answer: FunctionError is {'set' if self.answer['failed'] else 'not set'}: {self.answer['body'][:200]}"
-        if not self.answer["failed"] and (self.answer["body"] or "null") != (view.get("Result") or "null"):
-            return f"Invoke's answer: expected {view.get('Result')}, found {self.answer['body'][:200]}"
-        return None
-
-    def stop_if_running(self):
-        if self.arn and self.backend.describe(self.arn)["Status"] == "RUNNING":
-            self.backend.stop(self.arn)
-
-
-def judge(backend, requirement, language):
+def judge(backend, item, language):
+    """One requirement, probe or check in one language."""
     begin = time.monotonic()
-    check = Check(backend, requirement, language)
-    skipped = backend.cannot.get(requirement.id)
-    try:
-        problem = skipped or check.run()
-        check.stop_if_running()
-    except Exception as error:  # noqa: BLE001 — every failure is reported the same way
-        problem = f"{type(error).__name__}: {error}"
-    verdict = "skip" if skipped else "FAIL" if problem else "pass"
+    verdict, why = "skip", item.why_not(backend)
+    if not why:
+        try:
+            why = item.run(backend, language, f"{item.id}-{random.randrange(10**9)}")
+        except Exception as error:  # noqa: BLE001 — every failure is reported the same way
+            why = f"{type(error).__name__}: {error}"
+        verdict = "FAIL" if why else "pass"
     return {
-        "requirement": requirement.id, "language": language, "description": requirement.description, "verdict": verdict,
-        "why": problem, "seconds": round(time.monotonic() - begin, 1), "execution": check.arn,
+        "requirement": item.id, "language": language, "description": item.description, "verdict": verdict, "why": why,
+        "seconds": round(time.monotonic() - begin, 1),
     }
+
+
+def load(only):
+    items = requirements.load() + probes.load() + api_checks.load()
+    if not only:
+        return items
+    only = set(only.split(","))
+    if unknown := only - {item.id for item in items} - {item.group for item in items}:
+        raise SystemExit(f"no such requirement: {', '.join(sorted(unknown))}; there are {', '.join(item.id for item in items)}")
+    return [item for item in items if item.id in only or item.group in only]
 
 
 def arguments():
@@ -142,7 +82,7 @@ def connect(options, chosen):
         backend = Deployed(client(options.endpoint, *keys), f"durable-{random.randrange(10**6)}", options.logs)
     try:
         for language in options.lang:
-            backend.deploy(language, package.build(options.prefix, language), chosen)
+            backend.deploy(language, package.build(options.prefix, language), [item for item in chosen if language in item.languages])
         if options.emulator:
             backend.launch()
     except BaseException:
@@ -151,30 +91,29 @@ def connect(options, chosen):
     return backend
 
 
-def show(results, languages):
-    by_id = {}
+def show(results):
+    rows = {}
     for result in results:
-        by_id.setdefault(result["requirement"], {})[result["language"]] = result
-    for identity in sorted(by_id, key=lambda text: [int(part) for part in re.findall(r"\d+", text)]):
-        row = by_id[identity]
-        cells = "  ".join(f"{language} {row[language]['verdict']}" for language in languages)
-        print(f"{identity:5} {cells}  {row[languages[0]]['description']}")
-        for language in languages:
-            if why := row[language]["why"]:
-                print(f"      {language}: {why}")
+        rows.setdefault(result["requirement"], []).append(result)
+    for identity, row in rows.items():
+        cells = "  ".join(f"{r['language']} {r['verdict']}" for r in row)
+        print(f"{identity:5} {cells}  {row[0]['description']}")
+        for result in row:
+            if result["why"]:
+                print(f"      {result['language']}: {result['why']}")
 
 
 def main():
     options = arguments()
-    chosen = requirements.load(options.only.split(",") if options.only else None)
+    chosen = load(options.only)
     backend = connect(options, chosen)
     try:
         with concurrent.futures.ThreadPoolExecutor(options.threads) as pool:
-            jobs = [pool.submit(judge, backend, requirement, language) for requirement in chosen for language in options.lang]
+            jobs = [pool.submit(judge, backend, item, language) for item in chosen for language in options.lang if language in item.languages]
             results = [job.result() for job in jobs]
     finally:
         backend.close()
-    show(results, options.lang)
+    show(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
     count = collections.Counter(result["verdict"] for result in results)
