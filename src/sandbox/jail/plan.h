@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sandbox/jail/layers.h"
+
+namespace mayfly::jail {
+
+/// What the first process of a sandbox does to itself: made by the jailer, carried out by its child or by a zygote's.
+struct Plan {
+  enum class Role : std::uint64_t {
+    Program,  ///< first process, then `argv`
+    Fork,     ///< first process, then a copy of the zygote
+    Zygote,   ///< no first process: `argv` itself, able to make namespaces, with descriptor 3
+    Probe,    ///< first process, then one that does nothing
+  } role = Role::Program;
+  Walls walls = 0;  ///< to raise; `Cgroup…` are the jailer's work
+  /// True: root's jailer; without a user namespace the program then becomes kHostId.
+  bool from_root = false;
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;
+  std::string directory = "/";
+  std::string hostname;
+  std::vector<std::string> listen;
+  bool any_port = false;
+  /// In the order of the mount descriptors; the first `system_mounts` are the system's folders.
+  struct Mount {
+    std::string target;
+    bool writable = false;
+  };
+  std::vector<Mount> mounts;
+  std::uint64_t system_mounts = 0;
+  std::vector<std::pair<std::string, std::string>> links;  ///< name in the new root, what it points to
+  std::uint64_t memory_bytes_max = 0;  ///< as RLIMIT_AS; 0: a cgroup does it
+  std::uint64_t processes_max = 0, open_files_max = 0, file_bytes_max = 0, tmp_bytes_max = 0;
+};
+
+std::string encode(const Plan& plan);
+std::optional<Plan> decode_plan(std::string_view packet);
+
+/// What goes from a first process to the jailer, first number of the packet.
+enum class Report : std::uint64_t {
+  Hello = 1,  ///< pid as the jailer sees it (zygote's children only)
+  Fault,      ///< wall (kWalls: none), step, errno
+  Started,    ///< addresses; with the listeners
+  Exited,     ///< wait status of the program
+};
+/// What the jailer answers, one byte a packet.
+inline constexpr char kGoMapped = 'm';  ///< its ids are mapped
+inline constexpr char kGoPlaced = 'p';  ///< it is in its cgroups
+/// Zygote → jailer on descriptor 3: one byte, then an errno as a number after kZygoteForkFailed.
+inline constexpr char kZygoteReady = 'R';
+inline constexpr char kZygoteForkFailed = 'F';
+
+}  // namespace mayfly::jail
