@@ -8,11 +8,12 @@
 #include "engine/engine.h"
 #include "function/function_service.h"
 
-/// Durable executions in AWS's terms (API of 2025-12-01), over the engine's runs and operations. Requests and answers are the API's own JSON
-/// documents (camel case as on the wire, timestamps as epoch seconds); the routes only move them.
+/// Durable executions in AWS's terms (API of 2025-12-01), over the engine's runs and operations. Requests and answers are the API's own
+/// JSON documents (camel case as on the wire, timestamps as epoch seconds); the routes only move them.
 namespace mayfly::function {
 
-/// "arn:aws:lambda:REGION:ACCOUNT:function:NAME:VERSION/durable-execution/EXECUTION_NAME/RUN_ID", where the run's id is the engine's without "run_".
+/// "arn:aws:lambda:REGION:ACCOUNT:function:NAME:VERSION/durable-execution/EXECUTION_NAME/RUN_ID", where the run's id is the engine's
+/// without "run_".
 struct ExecutionArn {
   std::string function;
   std::string version;
@@ -23,7 +24,7 @@ std::string to_string(const ExecutionArn& arn);
 Result<ExecutionArn> parse_execution_arn(std::string_view text);  ///< Errors: `execution.invalid_arn`
 
 struct Page {
-  std::string marker;       ///< opaque; empty: the first page
+  std::string marker;           ///< opaque; empty: the first page
   std::size_t items_max = 100;  ///< at most 1,000
 };
 
@@ -40,8 +41,8 @@ class DurableService {
  public:
   virtual ~DurableService() = default;
 
-  /// CheckpointDurableExecution. `request`: {"CheckpointToken","Updates","ClientToken"}. Errors: `checkpoint.invalid` (what is wrong with which update),
-  /// `checkpoint.invalid_token` (a later invocation or a later checkpoint owns the execution), `run.not_found`, `run.ended`.
+  /// CheckpointDurableExecution. `request`: {"CheckpointToken","Updates","ClientToken"}. Errors: `checkpoint.invalid` (what is wrong with
+  /// which update), `checkpoint.invalid_token` (a later invocation or a later checkpoint owns the execution), `run.not_found`, `run.ended`.
   virtual Task<Result<Json>> checkpoint(std::string arn, Json request) = 0;
   /// GetDurableExecutionState: the operations that the token's owner has.
   virtual Task<Result<Json>> state(std::string arn, std::string checkpoint_token, Page page) = 0;
