@@ -340,8 +340,8 @@ Answer Machine::on(const Resolved& event, const Program& program) {
   }
   const bool ok = event.action == Resolved::Action::Succeed;
   const Operation ended =
-      end_operation(op->id, ok ? OperationStatus::Succeeded : OperationStatus::Failed, ok ? event.result : Json(nullptr),
-                    ok ? std::nullopt : event.error, nullptr, program, ok ? event.stored : Json(nullptr));
+      end_operation(op->id, ok ? OperationStatus::Succeeded : OperationStatus::Failed, event.result, ok ? std::nullopt : event.error, nullptr,
+                    program, event.stored);
   follow(program.ended(context(), ended), program);
   return {{}, {}, event.run};
 }

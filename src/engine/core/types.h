@@ -77,7 +77,7 @@ struct Operation {
   std::string key;  ///< as PendingOperation::key
   Json note;        ///< as PendingOperation::note
   Json input;
-  Json result;                 ///< when it succeeded
+  Json result;                 ///< when it succeeded; of a failed CHAINED_INVOKE what its run left
   std::optional<Error> error;  ///< when it did not
   std::int64_t attempts = 1;
   std::int64_t unknown_attempts = 0;
