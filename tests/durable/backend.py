@@ -12,6 +12,7 @@ ROLE = "arn:aws:iam::123456789012:role/conformance"
 DURABLE = {"ExecutionTimeout": 4000, "RetentionPeriodInDays": 1}
 # What handlers invoke: name in the environment → handler.
 TARGETS = {"ECHO": "invoke.target_echo", "FAIL": "invoke.target_fail", "SIZE": "invoke.target_size", "TENANT": "invoke.target_echo"}
+PLAIN = {"PLAIN": "invoke.target_plain"}  # not durable
 # Generous: only a hang reaches it.
 DEADLINE = 180
 POLL = 0.1
@@ -103,17 +104,23 @@ class Deployed(Backend):
         return f"{self.prefix}-{language}-{what}".lower()
 
     def deploy(self, language, package, items):
-        variables = {f"TARGET_{key}": self.name(language, key) for key in TARGETS}
+        variables = {f"TARGET_{key}": self.name(language, key) for key in TARGETS | PLAIN}
+
+        def create(what, handler, **more):
+            self.create(self.name(language, what), language, handler, package, variables, more)
+
         for key, handler in TARGETS.items():
-            more = {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}} if key == "TENANT" else {}
-            self.create(self.name(language, key), language, handler, package, variables, more)
-        for function, handler in {item.function: item.handler for item in items}.items():
-            self.create(self.name(language, function), language, handler, package, variables, {})
+            tenancy = {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}} if key == "TENANT" else {}
+            create(key, handler, DurableConfig=DURABLE, **tenancy)
+        for key, handler in PLAIN.items():
+            create(key, handler)
+        for item in {item.function: item for item in items}.values():
+            create(item.function, item.handler, DurableConfig=item.config or DURABLE)
 
     def create(self, name, language, handler, package, variables, more):
         self.client.create_function(
-            FunctionName=name, Runtime=RUNTIMES[language], Role=ROLE, Handler=handler, Code={"ZipFile": package}, DurableConfig=DURABLE,
-            Timeout=60, MemorySize=512, Environment={"Variables": variables}, **more,
+            FunctionName=name, Runtime=RUNTIMES[language], Role=ROLE, Handler=handler, Code={"ZipFile": package}, Timeout=60,
+            MemorySize=512, Environment={"Variables": variables}, **more,
         )
         self.created.append(name)
         until(lambda: self.client.get_function_configuration(FunctionName=name).get("State") == "Active", f"{name} is active")

@@ -17,7 +17,7 @@ import urllib.request
 import uuid
 import zipfile
 
-from backend import TARGETS, Backend, client, until
+from backend import DURABLE, PLAIN, TARGETS, Backend, client, until
 
 HERE = pathlib.Path(__file__).resolve().parent
 WORKERS = 4
@@ -80,7 +80,7 @@ class Emulator(Backend):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="durable-emulator-"))
         self.log_file = self.folder / "handlers.log"
         self.log = open(self.log_file, "ab")
-        self.functions = {}  # name → (language, handler)
+        self.functions = {}  # name → (language, handler, durable configuration)
         self.workers = {}    # language → idle workers
         self.all_workers = []
         self.port = free_port()
@@ -100,17 +100,18 @@ class Emulator(Backend):
             program = [str(node), str(HERE / "nodejs/worker.mjs")]
         endpoint = {"AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{self.port}"}
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), **endpoint, **CREDENTIALS}
-        env |= {f"TARGET_{key}": f"{language}-{key}" for key in TARGETS}
+        env |= {f"TARGET_{key}": f"{language}-{key}" for key in TARGETS | PLAIN}
         self.workers[language] = queue.Queue()
         for _ in range(WORKERS):
             worker = Worker(program, folder, env, self.log)
             self.all_workers.append(worker)
             self.workers[language].put(worker)
-        self.functions |= {f"{language}-{key}": (language, handler) for key, handler in TARGETS.items()}
-        self.functions |= {f"{language}-{item.function}": (language, item.handler) for item in items}
+        self.functions |= {f"{language}-{key}": (language, handler, DURABLE) for key, handler in TARGETS.items()}
+        self.functions |= {f"{language}-{key}": (language, handler, None) for key, handler in PLAIN.items()}
+        self.functions |= {f"{language}-{item.function}": (language, item.handler, item.config or DURABLE) for item in items}
 
     def run_handler(self, function, event):
-        language, handler = self.functions[function]
+        language, handler, _ = self.functions[function]
         if handler.startswith("invoke.target_"):
             time.sleep(TARGET_DELAY)
         worker = self.workers[language].get()
@@ -147,7 +148,7 @@ class Emulator(Backend):
         return server
 
     def launch(self):
-        configs = {name: {"DurableConfig": {"ExecutionTimeout": 4000, "RetentionPeriodInDays": 1}} for name in self.functions}
+        configs = {name: {"DurableConfig": durable} if durable else {} for name, (_, _, durable) in self.functions.items()}
         command = [
             str(self.prefix / "venv/bin/dex-local-runner"), "start-server", "--host", "127.0.0.1", "--port", str(self.port),
             "--lambda-endpoint", f"http://127.0.0.1:{self.host.server_address[1]}", "--execution-timeout", "4000",
@@ -164,9 +165,10 @@ class Emulator(Backend):
             return False
 
     def start(self, language, item, payload, execution_name):
+        name = f"{language}-{item.function}"
         body = {
-            "AccountId": "123456789012", "FunctionName": f"{language}-{item.function}", "FunctionQualifier": "$LATEST",
-            "ExecutionName": execution_name, "ExecutionTimeoutSeconds": 4000, "ExecutionRetentionPeriodDays": 1, "Input": payload.decode(),
+            "AccountId": "123456789012", "FunctionName": name, "FunctionQualifier": "$LATEST", "ExecutionName": execution_name,
+            "ExecutionTimeoutSeconds": self.functions[name][2]["ExecutionTimeout"], "ExecutionRetentionPeriodDays": 1, "Input": payload.decode(),
         }
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/start-durable-execution", json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")

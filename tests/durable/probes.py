@@ -15,6 +15,7 @@ class Probe:
     handler = "probe.probe"
     function = "probe"
     languages = ("python",)
+    config = {}
     asynchronous = True
 
     def __init__(self, data):

@@ -12,6 +12,7 @@ GROUPS = ["step", "wait", "child", "callback", "invoke"]
 
 class Requirement:
     languages = ("python", "nodejs")
+    config = {}
 
     def __init__(self, path):
         data = yaml.safe_load(path.read_text())

@@ -29,6 +29,12 @@ export const target_fail = durable(async () => {
 
 export const target_size = durable(async (event) => ({ length: event.length }));
 
+// Not durable.
+export const target_plain = async (event) => {
+  if (event === "raise") throw new Error("the plain target is made to fail");
+  return { plain: event };
+};
+
 export const invoke_5_1 = durable(async (event, context) => invoke(context, "ECHO", event));
 
 export const invoke_5_2 = durable(async (event, context) => context.invoke(event.name, target("ECHO"), event.payload));

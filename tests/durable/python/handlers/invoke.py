@@ -43,6 +43,23 @@ def target_size(event, _):
     return {"length": len(event)}
 
 
+def target_plain(event, _):
+    """Not durable."""
+    if event == "raise":
+        raise ValueError("the plain target is made to fail")
+    return {"plain": event}
+
+
+@durable_execution
+def invoke_any(event, context):
+    return context.invoke(event, "it")
+
+
+@durable_execution
+def invoke_target(event, context):
+    return context.invoke(target(event["target"]), event["payload"])
+
+
 @durable_execution
 def invoke_5_1(event, context):
     return context.invoke(target("ECHO"), event)

@@ -156,3 +156,8 @@ def step_1_20(_, context):
         return context.step(fails, config=NO_RETRY)
     except StepError:
         return context.step(lambda _: "fallback_result")
+
+
+@durable_execution
+def step_crash(_event, _context):
+    crash()
