@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "net/connection.h"
+#include "net/listener.h"
 
 namespace mayfly::net {
 namespace {
@@ -80,25 +81,11 @@ class AsioHttpServer final : public HttpServer, private ConnectionHost {
   }
 
   Result<void> adopt() {
-    const int fd = options.listener_fd;
-    const auto has = [fd](int option, int wanted) {
-      int value = 0;
-      socklen_t size = sizeof value;
-      return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
-    };
-    sockaddr_storage name{};
-    socklen_t size = sizeof name;
-    const bool is_known = ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0;
-    const int family = is_known ? name.ss_family : AF_UNSPEC;
-    if ((family != AF_INET && family != AF_INET6 && family != AF_UNIX) || !has(SO_TYPE, SOCK_STREAM) || !has(SO_ACCEPTCONN, 1)) {
-      return fail("net.bind", "The given descriptor is no listening TCP or Unix stream socket; bind it and call listen on it first.");
-    }
-    boost::system::error_code error;
-    // Only a label: Asio accepts from any stream socket, and asks each accepted one itself who its peer is.
-    acceptor_.assign(family == AF_INET6 ? Tcp::v6() : Tcp::v4(), fd, error);
-    if (error) return fail("net.bind", "The given listening socket cannot be used: " + error.message() + ". Open fewer files.");
+    if (auto adopted = adopt_listener(acceptor_, options.listener_fd); !adopted) return adopted;
     options.listener_fd = -1;
-    if (family != AF_UNIX) port_ = acceptor_.local_endpoint(error).port();
+    boost::system::error_code error;
+    const auto name = acceptor_.local_endpoint(error);
+    if (!error && name.data()->sa_family != AF_UNIX) port_ = name.port();
     return {};
   }
 
@@ -158,7 +145,7 @@ class AsioHttpServer final : public HttpServer, private ConnectionHost {
   }
 
   Executor executor_;
-  asio::basic_socket_acceptor<Tcp, Executor> acceptor_;
+  Acceptor acceptor_;
   std::uint16_t port_ = 0;
   CancelSource accept_stop_;
   std::list<Connection> connections_;
