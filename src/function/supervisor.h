@@ -106,6 +106,8 @@ class Supervisor {
   /// `function.throttled` (Safe; reserved, account or node concurrency), `function.payload_too_large`, `function.cancelled`,
   /// `function.stopping`, and those of the sandbox.
   virtual Task<Result<InvocationResult>> invoke(InvocationRequest request) = 0;
+  /// Starts what `concurrency` asks to be provisioned of this version and is not there yet. `invoke` does so by itself.
+  virtual void warm(std::shared_ptr<const FunctionRevision> /*function*/, std::string /*version*/) {}
   /// The function's newest revision is `revision`: idle processes of older ones that no version or alias names end now, busy ones after
   /// their invocation. 0: the function was deleted.
   virtual void changed(const std::string& function, std::int64_t revision) = 0;
