@@ -20,10 +20,12 @@ constexpr std::array<std::pair<Scope, std::string_view>, 6> kScopes{{{Scope::Rea
 constexpr std::string_view kPrefix = "meta/key/";
 constexpr std::size_t kIdBytes = 4, kSecretBytes = 32;
 constexpr std::size_t kNameBytesMax = 100, kKeysMax = 1'000, kKeyTextBytesMax = 200;
+constexpr std::string_view kAccessKeyPrefix = "MAYFLYKEY";
 constexpr std::int64_t kHourMs = 3'600'000;
 
-std::string to_row(const ApiKey& key, const std::string& secret_hash) {
+std::string to_row(const ApiKey& key, const std::string& secret_hash, const std::string& sealed) {
   JsonObject out{{"id", key.id}, {"name", key.name}, {"hash", secret_hash}, {"created", to_unix_ms(key.created)}};
+  if (!sealed.empty()) out["sealed"] = sealed;
   JsonArray scopes;
   for (const std::string_view name : key.scopes.names()) scopes.emplace_back(name);
   out["scopes"] = std::move(scopes);
@@ -87,6 +89,7 @@ Task<Result<void>> KeyRing::load() {
     entry.key.expires = time_of(in, "expires");
     entry.key.last_used = time_of(in, "last_used");
     entry.secret_hash = get_string(in, "hash");
+    entry.sealed = get_string(in, "sealed");
     if (const auto* scopes = get_array(in, "scopes"))
       for (const Json& name : *scopes)
         if (name.is_string())
@@ -115,7 +118,7 @@ Task<Result<void>> KeyRing::write(Entry entry, bool is_new) {
   const std::string row = std::string(kPrefix) + entry.key.id;
   Batch batch;
   batch.require.push_back(is_new ? Precondition::absent(row) : Precondition::present(row));
-  batch.puts.push_back({row, to_row(entry.key, entry.secret_hash)});
+  batch.puts.push_back({row, to_row(entry.key, entry.secret_hash, entry.sealed)});
   auto outcome = co_await store_.commit(std::move(batch));
   if (!outcome) co_return fail(outcome.error());
   if (!outcome->committed()) co_return fail("key.conflict", "the key changed at the same time; try again", Retry::Safe);
@@ -129,10 +132,12 @@ Task<Result<KeyRing::Created>> KeyRing::create(std::string name, Scopes scopes, 
   if (expires && *expires <= clock_.now()) co_return fail("key.invalid", "the key would have expired already; give a time in the future");
   if (keys_.size() >= kKeysMax) co_return fail("key.invalid", "there are 1,000 keys already; revoke some that nobody uses");
   const std::string secret = to_base64url(secure_random_bytes(kSecretBytes));
-  Entry entry{{to_hex(secure_random_bytes(kIdBytes)), std::move(name), scopes, clock_.now(), expires, std::nullopt}, sha256_hex(secret)};
+  Entry entry{{to_hex(secure_random_bytes(kIdBytes)), std::move(name), scopes, clock_.now(), expires, std::nullopt}, sha256_hex(secret), {}};
+  const std::string text = "mf_" + entry.key.id + "_" + secret;
+  if (box_) entry.sealed = box_->seal(text, std::string(kPrefix) + entry.key.id);
   auto written = co_await write(entry, true);
   if (!written) co_return fail(written.error());
-  Created out{entry.key, "mf_" + entry.key.id + "_" + secret};
+  Created out{entry.key, text};
   std::string id = entry.key.id;
   keys_.insert_or_assign(std::move(id), std::move(entry));
   co_return out;
@@ -150,6 +155,30 @@ Task<Result<void>> KeyRing::revoke(std::string id) {
   if (!outcome) co_return fail(outcome.error());
   keys_.erase(id);
   co_return Result<void>{};
+}
+
+std::string KeyRing::access_key_id(std::string_view id) {
+  std::string out(kAccessKeyPrefix);
+  for (const char c : id) out += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return out;
+}
+
+Result<KeyRing::SigningKey> KeyRing::signing_key(std::string_view access_key_id) const {
+  const auto unknown = [](std::string message) { return fail("sigv4.unknown_key", std::move(message)); };
+  constexpr std::size_t kBytes = kAccessKeyPrefix.size() + 2 * kIdBytes;
+  if (access_key_id.size() != kBytes || !access_key_id.starts_with(kAccessKeyPrefix))
+    return unknown("The security token included in the request is invalid: this is not an access key of this server; list them with `mayfly keys list`");
+  std::string id;
+  for (const char c : access_key_id.substr(kAccessKeyPrefix.size())) id += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  const auto found = keys_.find(id);
+  if (found == keys_.end()) return unknown("The security token included in the request is invalid: there is no such access key; it may have been revoked");
+  const ApiKey& key = found->second.key;
+  if (key.expires && *key.expires <= clock_.now())
+    return fail("auth.expired", "the API key '" + key.name + "' expired at " + to_rfc3339(*key.expires) + "; ask for a new one");
+  auto text = box_ && !found->second.sealed.empty() ? box_->unseal(found->second.sealed, std::string(kPrefix) + id)
+                                                    : Result<std::string>(fail("secret.none", ""));
+  if (!text) return unknown("the API key '" + key.name + "' cannot sign requests on this server; create a new one with `mayfly keys create`");
+  return SigningKey{std::move(*text), Principal{key.id, key.name, key.scopes}};
 }
 
 Result<Principal> KeyRing::authenticate(const net::Headers& headers) const {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "function/secret_box.h"
 #include "net/http.h"
 #include "runtime/clock.h"
 #include "store/store.h"
@@ -50,11 +51,13 @@ struct Principal {
   Scopes scopes;
 };
 
-/// The API keys: rows `meta/key/ID` with the SHA-256 of the secret, never the secret. All of them are in memory.
-/// A key's text is `mf_<8 hexadecimal digits>_<43 characters base64url>`.
+/// The API keys: rows `meta/key/ID` with the SHA-256 of the secret, and the key's text sealed with the data directory's key, because whoever
+/// checks an AWS signature must know the secret. All of them are in memory.
+/// A key's text is `mf_<8 hexadecimal digits>_<43 characters base64url>`; as AWS credentials the text is the secret access key.
 class KeyRing {
  public:
-  KeyRing(Store& store, Clock& clock) : store_(store), clock_(clock) {}
+  /// Without `box` (it must live longer) keys cannot sign.
+  KeyRing(Store& store, Clock& clock, const function::SecretBox* box = nullptr) : store_(store), clock_(clock), box_(box) {}
 
   Task<Result<void>> load();
   bool has_admin() const;
@@ -71,6 +74,14 @@ class KeyRing {
 
   /// Reads `Authorization: Bearer KEY` or `x-api-key: KEY`. Errors: `auth.missing`, `auth.invalid`, `auth.expired`.
   Result<Principal> authenticate(const net::Headers& headers) const;
+  /// What a signature with the access key must have been made with. Errors: `sigv4.unknown_key`, `auth.expired`.
+  struct SigningKey {
+    std::string secret;
+    Principal principal;
+  };
+  Result<SigningKey> signing_key(std::string_view access_key_id) const;
+  /// "MAYFLYKEY1A2B3C4D" for the key 1a2b3c4d.
+  static std::string access_key_id(std::string_view id);
   /// True when the hour of the last use changed and `store_use` should be called.
   bool note_use(const std::string& id);
   Task<> store_use(std::string id);
@@ -79,11 +90,13 @@ class KeyRing {
   struct Entry {
     ApiKey key;
     std::string secret_hash;
+    std::string sealed;               ///< its text; empty: made before keys could sign
   };
   Task<Result<void>> write(Entry entry, bool is_new);
 
   Store& store_;
   Clock& clock_;
+  const function::SecretBox* box_;
   std::map<std::string, Entry, std::less<>> keys_;
 };
 

@@ -13,6 +13,17 @@
 
 namespace mayfly {
 
+namespace function {
+class FunctionRegistry;
+class FunctionService;
+class DurableService;
+class Supervisor;
+}  // namespace function
+
+namespace sandbox {
+class Sandbox;
+}
+
 class KeyRing;
 class ProviderSettings;
 class ServerMetrics;
@@ -29,6 +40,12 @@ struct AppContext {
   agent::AgentRegistry* registry = nullptr;
   agent::AgentService* service = nullptr;
   engine::Engine* engine = nullptr;
+  function::FunctionRegistry* functions = nullptr;  ///< null: switched off
+  function::FunctionService* function_service = nullptr;
+  function::DurableService* durable = nullptr;
+  function::Supervisor* supervisor = nullptr;
+  sandbox::Sandbox* sandbox = nullptr;  ///< null: this machine gives none, or functions are switched off
+  std::string download_key;  ///< signs the locations of code; new at every start
   KeyRing* keys = nullptr;
   ProviderSettings* providers = nullptr;
   net::HttpServer* server = nullptr;

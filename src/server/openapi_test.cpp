@@ -22,6 +22,7 @@ TEST_F(ServerTest, EveryRouteIsInTheOpenApiDocumentAndTheReverse) {
   const HttpAnswer document = get("/openapi.json");
   std::set<std::string> routes, described;
   for (const RouteInfo& route : app_->router().routes()) {
+    if (route.described == Described::Elsewhere) continue;
     std::string scopes;
     for (const std::string_view name : route.any_of.names()) scopes += " " + std::string(name);
     routes.insert(route.method + " " + route.path + scopes);

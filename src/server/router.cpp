@@ -22,6 +22,15 @@ std::vector<std::string> split_path(std::string_view path) {
   return out;
 }
 
+/// "{Path*}" gives "Path".
+std::string rest_name(std::string_view pattern) { return std::string(pattern.substr(1, pattern.size() - 3)); }
+
+/// What follows the first `count` segments of a path: "" or "/…".
+std::string rest_of(std::string_view path, std::size_t count) {
+  while (count-- > 0) path.remove_prefix(std::min(path.find('/', 1), path.size()));
+  return std::string(path);
+}
+
 /// The caller's trace, or a new one.
 std::string traceparent_for(const net::Request& request, Random& random) {
   const auto given = request.headers.find("traceparent");
@@ -94,7 +103,7 @@ void Router::add_stream(std::string_view method, std::string_view path, RouteOpt
   const auto same = [&](const auto& route) { return route->info.method == method && route->info.path == path; };
   MAYFLY_ASSERT(path.starts_with('/') && std::ranges::none_of(routes_, same), "a route is added once");
   auto route = std::make_unique<Route>();
-  route->info = {std::string(method), std::string(path), options.any_of};
+  route->info = {std::string(method), std::string(path), options.any_of, options.described};
   route->segments = split_path(path);
   route->options = options;
   route->stream = std::move(handler);
@@ -112,10 +121,13 @@ Router::Match Router::find(const net::Request& request) const {
   const std::vector<std::string> segments = split_path(request.path);
   const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
   for (const auto& route : routes_) {
-    if (route->segments.size() != segments.size()) continue;
+    const bool takes_rest = route->segments.back().ends_with("*}");
+    const std::size_t fixed = route->segments.size() - (takes_rest ? 1 : 0);
+    if (takes_rest ? segments.size() < fixed : segments.size() != fixed) continue;
     std::map<std::string, std::string, std::less<>> parameters;
+    if (takes_rest) parameters.emplace(rest_name(route->segments.back()), rest_of(request.path, fixed));
     bool fits = true;
-    for (std::size_t i = 0; fits && i < segments.size(); ++i) {
+    for (std::size_t i = 0; fits && i < fixed; ++i) {
       const std::string& pattern = route->segments[i];
       if (!pattern.starts_with('{')) {
         fits = pattern == segments[i];
@@ -126,7 +138,7 @@ Router::Match Router::find(const net::Request& request) const {
       if (fits) parameters.emplace(pattern.substr(1, pattern.size() - 2), std::move(*value));
     }
     if (!fits) continue;
-    if (route->info.method == method && !(route->stream && request.method == "HEAD")) {
+    if (route->info.method == "*" || (route->info.method == method && !(route->stream && request.method == "HEAD"))) {
       out.route = route.get();
       out.parameters = std::move(parameters);
       return out;

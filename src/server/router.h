@@ -31,20 +31,26 @@ using RouteHandler = std::function<Task<Result<net::Response>>(AppContext& app, 
 /// How a route's errors look; by default `to_problem`.
 using ErrorShape = net::Response (*)(const Error& error);
 
+/// Where a route is documented: in our own OpenAPI document, or by the vendor whose API it speaks.
+enum class Described { Here, Elsewhere };
+
 struct RouteOptions {
   Scopes any_of;                      ///< a key needs one of them (or admin); empty: no key is needed
   ErrorShape error_shape = nullptr;
   /// Callers who need no key here after all; may be null.
   bool (*is_open_to)(const AppContext& app, const net::Request& request) = nullptr;
+  Described described = Described::Here;
 };
 
 struct RouteInfo {
   std::string method;
   std::string path;                   ///< the template: "/v1/runs/{run}"
   Scopes any_of;
+  Described described = Described::Here;
 };
 
-/// Finds the handler of a request: method and path template, where {name} stands for one whole segment. Checks the Host header (on a
+/// Finds the handler of a request: method and path template, where {name} stands for one whole segment and a {name*} at the end for all
+/// that follow, still encoded; the method "*" for any. Checks the Host header (on a
 /// loopback address, against DNS rebinding), the key and its scope, gives every answer a traceparent, and turns errors into answers.
 class Router {
  public:

@@ -44,6 +44,9 @@ std::string idempotency_key(const net::Request& request);
 Result<std::string> resolve_model(const std::vector<std::string>& providers, const std::string& model);
 
 Task<> serve_model(std::shared_ptr<FaceState> state, AppContext* app, Call* call, const Dialect* dialect);
+/// The gateway at /v1/chat/completions, /v1/responses, /v1/messages and /v1/models, for a function's own process: metered under the call's
+/// principal. False when the request is for something else.
+Task<bool> serve_own_function(std::shared_ptr<FaceState> state, AppContext* app, Call* call);
 Task<> serve_agent(AppContext* app, Call* call, const Dialect* dialect);
 
 }  // namespace mayfly::faces

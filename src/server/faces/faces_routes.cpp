@@ -68,7 +68,23 @@ Task<Result<net::Response>> usage_report(std::shared_ptr<FaceState> state) {
 
 }  // namespace
 
-void add_face_routes(Router& router, AppContext& app) {
+Task<bool> faces::serve_own_function(std::shared_ptr<FaceState> state, AppContext* app, Call* call) {
+  const std::string& path = call->request.path;
+  if (call->request.method == "GET" && path == "/v1/models") {
+    auto models = co_await list_models(*app, *call);
+    co_await call->responder.send(models ? std::move(*models) : openai_shape(models.error()));
+    co_return true;
+  }
+  const Dialect* dialect = path == "/v1/chat/completions" ? &kChat
+                           : path == "/v1/responses"      ? &kResponses
+                           : path == "/v1/messages"       ? &kMessages
+                                                          : nullptr;
+  if (!dialect || call->request.method != "POST") co_return false;
+  co_await serve_model(std::move(state), app, call, dialect);
+  co_return true;
+}
+
+std::shared_ptr<faces::FaceState> add_face_routes(Router& router, AppContext& app) {
   const auto state = std::make_shared<FaceState>(app);
   const RouteOptions agents{{Scope::Invoke}, openai_shape};
   const RouteOptions lists{{Scope::Invoke, Scope::Read}, openai_shape};
@@ -93,6 +109,7 @@ void add_face_routes(Router& router, AppContext& app) {
   serve("/gateway/anthropic/v1/messages", anthropic, &kMessages);
 
   router.add("GET", "/v1/usage", {{Scope::Read}}, [state](AppContext&, Call&) { return usage_report(state); });
+  return state;
 }
 
 }  // namespace mayfly
