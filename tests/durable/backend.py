@@ -11,7 +11,13 @@ RUNTIMES = {"python": "python3.13", "nodejs": "nodejs24.x"}
 ROLE = "arn:aws:iam::123456789012:role/conformance"
 DURABLE = {"ExecutionTimeout": 4000, "RetentionPeriodInDays": 1}
 # What handlers invoke: name in the environment → handler.
-TARGETS = {"ECHO": "invoke.target_echo", "FAIL": "invoke.target_fail", "SIZE": "invoke.target_size", "TENANT": "invoke.target_echo"}
+TARGETS = {
+    "ECHO": "invoke.target_echo",
+    "FAIL": "invoke.target_fail",
+    "SIZE": "invoke.target_size",
+    "TENANT": "invoke.target_echo",
+    "WAITS": "child.child_3_18",
+}
 PLAIN = {"PLAIN": "invoke.target_plain"}  # not durable
 # Generous: only a hang reaches it.
 DEADLINE = 180
@@ -64,7 +70,7 @@ class Backend:
 
     def callback_id(self, arn, name):
         for event in self.history(arn):
-            if event["EventType"] == "CallbackStarted" and event.get("Name") == name:
+            if event["EventType"] == "CallbackStarted" and name in ("*", event.get("Name")):
                 return event["CallbackStartedDetails"]["CallbackId"]
         return None
 

@@ -82,11 +82,22 @@ def result_difference(expected, status, result):
     """Compares the end of the execution: its status, and its result, a JSON text, as text or as what it says."""
     if status != expected["ExecutionStatus"]:
         return f"status: expected {expected['ExecutionStatus']}, found {status}"
+    if "ResultLength" in expected and len(result or "") != expected["ResultLength"]:
+        return f"result: expected {expected['ResultLength']} characters, found {len(result or '')}"
     if "Result" not in expected:
         return None
     wanted = expected["Result"]
     value = json.loads(result) if result else None
     return None if wanted in (value, result) else f"result: expected {short(wanted)}, found {short(result)}"
+
+
+def counts_difference(expected, events):
+    """Compares how many events of each type there are, of the types named."""
+    for kind, count in (expected or {}).items():
+        found = sum(1 for event in events if event["EventType"] == kind)
+        if found != count:
+            return f"expected {count} {kind}, found {found}; the history: {short(names(events))}"
+    return None
 
 
 def logs_difference(expected, text):

@@ -74,6 +74,7 @@ class Emulator(Backend):
     )
     error_codes = {"400": "InvalidParameterValueException", "404": "ResourceNotFoundException"}
     cannot = dict.fromkeys(("1-17", "1-18", "3-12"), "the emulator's history has no InvocationCompleted for an invocation that crashed")
+    cannot["m-1"] = "the emulator's history has no payload of a retry"
 
     def __init__(self, prefix):
         self.prefix = prefix
@@ -168,7 +169,8 @@ class Emulator(Backend):
         name = f"{language}-{item.function}"
         body = {
             "AccountId": "123456789012", "FunctionName": name, "FunctionQualifier": "$LATEST", "ExecutionName": execution_name,
-            "ExecutionTimeoutSeconds": self.functions[name][2]["ExecutionTimeout"], "ExecutionRetentionPeriodDays": 1, "Input": payload.decode(),
+            "ExecutionTimeoutSeconds": self.functions[name][2]["ExecutionTimeout"], "ExecutionRetentionPeriodDays": 1,
+            "Input": payload.decode(),
         }
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/start-durable-execution", json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")

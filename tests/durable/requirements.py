@@ -1,4 +1,4 @@
-"""AWS's requirements as data, and how they are tried."""
+"""AWS's requirements as data, ours of the same form for what they leave out, and how they are tried."""
 
 import pathlib
 
@@ -6,7 +6,7 @@ import yaml
 from compare import fill, generate
 from trial import Trial
 
-FOLDER = pathlib.Path(__file__).resolve().parent / "requirements"
+HERE = pathlib.Path(__file__).resolve().parent
 GROUPS = ["step", "wait", "child", "callback", "invoke"]
 
 
@@ -20,7 +20,7 @@ class Requirement:
         self.group = path.parent.name
         self.description = data["description"]
         self.asynchronous = bool(data.get("AsyncInvoke"))
-        self.handler = f"{self.group}.{self.group}_{self.id.replace('-', '_')}"
+        self.handler = f"{self.group}.{self.group}_{self.id.removeprefix('m-').replace('-', '_')}"
         self.data = data
 
     def why_not(self, backend):
@@ -42,5 +42,7 @@ class Requirement:
 
 
 def load():
-    found = [Requirement(path) for group in GROUPS for path in (FOLDER / group).glob("*.yaml")]
-    return sorted(found, key=lambda r: [int(part) for part in r.id.split("-")])
+    groups = [HERE / "requirements" / group for group in GROUPS] + [HERE / "more"]
+    # 1-2 before 1-10.
+    by_number = lambda path: [int(part) for part in path.stem.split("-") if part.isdigit()]  # noqa: E731
+    return [Requirement(path) for group in groups for path in sorted(group.glob("*.yaml"), key=by_number)]

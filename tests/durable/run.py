@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs AWS's requirements for durable functions, with handlers written with AWS's SDKs, against a server of the Lambda API.
 
-run.py --prefix FOLDER --endpoint URL [--only 1-5,callback] [--lang python,nodejs] [--json FILE]
+run.py --prefix FOLDER --endpoint URL [--only 1-5,callback,probe-due,api] [--lang python,nodejs] [--json FILE]
 
 FOLDER is where setup.sh installed the SDKs; this program needs that folder's own venv/bin/python. Credentials come from
 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. With --emulator AWS's local emulator is the server.
@@ -109,7 +109,8 @@ def main():
     backend = connect(options, chosen)
     try:
         with concurrent.futures.ThreadPoolExecutor(options.threads) as pool:
-            jobs = [pool.submit(judge, backend, item, language) for item in chosen for language in options.lang if language in item.languages]
+            pairs = [(item, language) for item in chosen for language in options.lang if language in item.languages]
+            jobs = [pool.submit(judge, backend, *pair) for pair in pairs]
             results = [job.result() for job in jobs]
     finally:
         backend.close()

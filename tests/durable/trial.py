@@ -27,6 +27,8 @@ class Trial:
         events = self.settled_history(expected, bool(result))
         if problem := compare.history_difference(expected, events, variables, self.backend.unreported):
             return problem
+        if problem := compare.counts_difference(self.requirement.data.get("ExpectedEventCounts"), events):
+            return problem
         if result and (problem := self.end_difference(result)):
             return problem
         text = self.backend.logs()
