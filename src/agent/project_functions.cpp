@@ -2,6 +2,7 @@
 
 #include "agent/project_reader.h"
 #include "function/function_rules.h"
+#include "net/egress_rules.h"
 #include "schema/json_schema.h"
 
 namespace mayfly::agent {
@@ -107,6 +108,11 @@ class FunctionReader {
     if (!egress->is_object()) return;
     out.mode = function::Egress::Mode::Allow;
     if (const JsonArray* allow = get_array(egress->get_object(), "allow")) out.allow = texts(*allow);
+    if (origin_ == FunctionOrigin::Project)
+      for (std::string& pattern : out.allow) pattern = reader_.expanded(pattern, at("egress/allow"));
+    if (reader_.broken(at("egress"))) return;
+    if (const auto rules = net::EgressRules::parse(out.allow); !rules)
+      reader_.problem(at("egress/allow"), "is not usable: " + rules.error().message);
   }
 
   void read_durable(const JsonObject& in) {

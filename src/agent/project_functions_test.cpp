@@ -174,6 +174,7 @@ TEST_F(FunctionsTest, SaysWhatIsWrongAndWhere) {
       {function("    timeout: 1500ms\n"), "5:14", "whole seconds"},
       {function("    egress: some\n"), "5:13", "\"none\", \"open\""},
       {function("    egress: {allow: []}\n"), "5:21", "no fewer than 1"},
+      {function("    egress: {allow: [\"a..b:99999\"]}\n"), "5:21", "is not usable"},
       {function("    environment: {\"A-B\": x}\n"), "5:26", "not a valid name of a variable"},
       {function("    environment: {TOKEN: \"${MAYFLY_TEST_UNSET}\"}\n"), "5:26", "needs the environment variable `MAYFLY_TEST_UNSET`"},
       {function("    durable: {execution_timeout: 400d}\n"), "5:34", "366d"},

@@ -187,7 +187,7 @@ std::string_view project_schema_text() {
         "required": ["allow"],
         "additionalProperties": false,
         "properties": {
-          "allow": {"description": "HOST, *.HOST, or either with :PORT (default 80 and 443); a private address only as IP:PORT.", "type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "string", "pattern": "^[^\\s/]{1,255}$"}}
+          "allow": {"description": "HOST, *.HOST, or either with :PORT (default 80 and 443); a private address only as IP:PORT. May hold ${NAME} or ${NAME:-default}.", "type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "string", "pattern": "^[^\\s/]{1,255}$"}}
         }
       }
     },
