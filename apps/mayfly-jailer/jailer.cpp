@@ -164,6 +164,7 @@ void Jailer::handle_report(Sandbox& sandbox, Packet packet) {
       const auto early = early_ends_.find(pid);
       if (early == early_ends_.end() && ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return;
       sandbox.pid = pid;
+      sandbox.again.reset();
       if (early != early_ends_.end()) {
         sandbox.early_status = early->second;
         early_ends_.erase(early);
@@ -242,6 +243,8 @@ void Jailer::ended(std::uint64_t sequence, std::optional<int> status) {
                              .signalled = WIFSIGNALED(end),
                              .out_of_memory = out_of_memory && !(WIFEXITED(end) && WEXITSTATUS(end) == 0),
                              .code = static_cast<std::uint64_t>(WIFSIGNALED(end) ? WTERMSIG(end) : WEXITSTATUS(end))}));
+  } else if (fork_again(sandbox)) {
+    return;
   } else if (sandbox.bad) {
     failed(sequence, *sandbox.bad);
   } else if (out_of_memory) {
@@ -249,7 +252,17 @@ void Jailer::ended(std::uint64_t sequence, std::optional<int> status) {
   } else {
     failed(sequence, "sandbox.resources", "its first process ended during the set-up: try again", true);
   }
+  repeated_.erase(sequence);
   fork_done(sandbox);
+}
+
+/// A zygote that died before it forked did nothing: the next one, once, gets the request.
+bool Jailer::fork_again(Sandbox& sandbox) {
+  const auto zygote = zygotes_.find(sandbox.zygote);
+  if (!sandbox.again || sandbox.bad || zygote == zygotes_.end() || !repeated_.insert(sandbox.sequence).second) return false;
+  zygote->second.waiting.push_front(std::move(*sandbox.again));
+  zygote->second.forking = zygote->second.pid < 0 ? 0 : kDying;
+  return true;
 }
 
 void Jailer::kill_orphans() {

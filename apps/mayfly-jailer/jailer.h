@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,7 @@ class Jailer {
   void run();
 
  private:
-  struct Zygote;
+  static constexpr std::uint64_t kDying = ~0ULL;
   struct Sandbox {
     std::uint64_t sequence = 0;
     std::string id;
@@ -41,6 +42,7 @@ class Jailer {
     int pid = -1;
     Fd pidfd, sync, output;
     std::string zygote;
+    std::optional<LaunchMessage> again;  ///< a fork that its zygote may die before; until it has a pid
     bool started = false;
     std::optional<int> program_status;
     std::optional<int> early_status;  ///< of the first process, when it was reaped before its pid was known
@@ -57,7 +59,7 @@ class Jailer {
     std::int64_t deadline_ms = 0;
     std::vector<std::uint64_t> announce;  ///< sequences that want to hear how its start went
     std::deque<LaunchMessage> waiting;
-    std::uint64_t forking = 0;  ///< the sandbox it is busy with; 0: none
+    std::uint64_t forking = 0;  ///< the sandbox it is busy with; 0: none; kDying: its end is to be reaped
   };
   // probe.cpp: what this machine gives
   void probe();
@@ -90,6 +92,7 @@ class Jailer {
   void read_sync(std::uint64_t sequence);
   void handle_report(Sandbox& sandbox, Packet packet);
   void fork_done(Sandbox& sandbox);
+  bool fork_again(Sandbox& sandbox);
   void reap();
   void ended(std::uint64_t sequence, std::optional<int> status);
   void kill_orphans();
@@ -113,6 +116,7 @@ class Jailer {
   std::map<std::uint64_t, Sandbox> sandboxes_;
   std::map<std::string, Zygote> zygotes_;
   std::map<int, int> early_ends_;  ///< processes that ended before their zygote told of them
+  std::set<std::uint64_t> repeated_;  ///< forks that were already asked of a second zygote
   bool loose_ = false;             ///< there was a sandbox without a process namespace
 };
 

@@ -118,14 +118,21 @@ void Jailer::begin(LaunchMessage message) {
   sandbox.deadline_ms = monotonic_millis() + kSetUpMillisMax;
   loose_ = loose_ || !has(sandbox.walls, Wall::Pid);
   const bool fork = !sandbox.zygote.empty();
+  if (fork) sandbox.again = std::move(message);
   const bool ok = fork ? start_fork(sandbox, mounts, std::move(theirs), std::move(output))
                        : start_native(sandbox, mounts, std::move(theirs), std::move(output));
   if (!ok && sandbox.pid < 0) {
-    failed(message.sequence, sandbox.bad ? *sandbox.bad : *fault("start its process"));
-    return cgroups_.remove(sandbox.group);
+    cgroups_.remove(sandbox.group);
+    if (fork) {
+      sandbox.bad.reset();  // the socket's other end is gone
+      if (fork_again(sandbox)) return;
+    }
+    failed(sandbox.sequence, sandbox.bad ? *sandbox.bad : *fault("start its process"));
+    return;
   }
   if (fork) zygotes_.at(sandbox.zygote).forking = sandbox.sequence;
-  sandboxes_.emplace(message.sequence, std::move(sandbox));
+  const std::uint64_t sequence = sandbox.sequence;
+  sandboxes_.emplace(sequence, std::move(sandbox));
 }
 
 int Jailer::clone_process(Walls walls, Fd& pidfd) {

@@ -17,9 +17,11 @@ constexpr int kControl = 3;
 
 /// The first process of a zygote's child: `--first PROGRAM OWN_PID_NAMESPACE`, with descriptor 3 to the jailer.
 int first(const char* program, const char* own) {
-  if (::dup2(kControl, 0) < 0) return 1;
-  ::close_range(1, ~0U, 0);
-  mayfly::jail::reap_until_end(0, std::atoi(program), std::strcmp(own, "1") == 0);
+  const bool alone = std::strcmp(own, "1") == 0;
+  if (::dup2(kControl, 0) < 0 || (!alone && ::dup2(mayfly::jail::kFirstChildren, 1) < 0)) return 1;
+  ::close_range(2, ~0U, 0);
+  if (alone) ::close(1);
+  mayfly::jail::reap_until_end(0, std::atoi(program), alone ? -1 : 1);
 }
 
 }  // namespace

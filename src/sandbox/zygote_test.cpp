@@ -1,6 +1,7 @@
-#include <algorithm>
-#include <csignal>
 #include <sys/socket.h>
+
+#include <csignal>
+#include <fstream>
 
 #include "sandbox/sandbox_test_support.h"
 
@@ -50,6 +51,116 @@ TEST_F(ZygoteTest, ForksWithTheEnvironmentAndDirectoryOfTheSpec) {
 TEST_F(ZygoteTest, HasEveryLayerThatAProgramHas) {
   const Outcome forked = run_code("pass"), executed = run({"exit", "0"});
   EXPECT_EQ(forked.active, executed.active);
+}
+
+TEST_F(ZygoteTest, TheWallsHold) {
+  NEEDS(Layer::UserNamespace);
+  NEEDS(Layer::MountNamespace);
+  EXPECT_EQ(run_code("import os; print(os.getuid(), os.getpid(), os.getppid(), os.getsid(0) == os.getpid())").output, "1000 2 1 True\n");
+  EXPECT_EQ(run_code("import os; print(sorted(os.listdir('/proc/self/fd'))[:3], len(os.listdir('/proc/self/fd')))").output, "['0', '1', '2'] 4\n");
+  EXPECT_EQ(run_code("open('/usr/x', 'w')").output, "OSError [Errno 30] Read-only file system: '/usr/x'\n");
+  EXPECT_EQ(run_code("open('/tmp/x', 'w').write('1'); print('done')").output, "done\n");
+  EXPECT_EQ(run_code("import os; print(os.path.exists('/run/mayfly'), os.path.exists('" + folder_ + "/probe'))").output, "False True\n");
+  EXPECT_EQ(run_code("import os; os.unshare(0x10000000) if hasattr(os, 'unshare') else 0\nimport ctypes\nprint(ctypes.CDLL(None).unshare(0x10000000))").output, "-1\n");
+  EXPECT_EQ(run_code("import ctypes\nprint(ctypes.CDLL(None).unshare(0x10000000))", {Layer::Seccomp}).output, "0\n");
+  EXPECT_EQ(run_code("print([l.split()[1] for l in open('/proc/self/status') if l.startswith(('CapEff', 'CapBnd', 'NoNewPrivs'))])").output,
+            "['0000000000000000', '0000000000000000', '1']\n");
+  EXPECT_EQ(run_code("import socket; socket.create_connection(('169.254.169.254', 80))").output, "OSError [Errno 101] Network is unreachable\n");
+  EXPECT_EQ(run_code("import os; print(os.uname().nodename)").output, "mayfly\n");
+}
+
+TEST_F(ZygoteTest, MountsAndListenersWork) {
+  NEEDS(Layer::NetNamespace);
+  NEEDS(Layer::MountNamespace);
+  std::filesystem::create_directory(folder_ + "/code");
+  std::ofstream(folder_ + "/code/handler.py") << "VALUE = 'of the function'\n";
+  SandboxSpec wanted = fork_of(
+      "import sys, socket; sys.path.insert(0, '/var/task'); import handler; print(handler.VALUE, flush=True)\n"
+      "print(socket.create_connection(('127.0.0.2', 9001)).recv(10).decode(), flush=True)\n");
+  wanted.mounts = {{.source = folder_ + "/code", .target = "/var/task"}};
+  wanted.listen = {"127.0.0.2:9001"};
+  const auto process = start(wanted);
+  ASSERT_TRUE(process);
+  const auto listeners = process->take_listeners();
+  ASSERT_EQ(listeners.size(), 1U);
+  ::fcntl(listeners[0].fd, F_SETFL, 0);
+  const int connection = ::accept(listeners[0].fd, nullptr, nullptr);
+  EXPECT_EQ(::write(connection, "hello", 5), 5);
+  ::close(connection);
+  ::close(listeners[0].fd);
+  EXPECT_EQ(end(*process).code, 0);
+  std::string said;
+  for (std::string more; !(more = read(*process)).empty();) said += more;
+  EXPECT_EQ(said, "of the function\nhello\n");
+}
+
+TEST_F(ZygoteTest, EndsAreTold) {
+  EXPECT_EQ(run_code("raise SystemExit(9)").end.code, 9);
+  EXPECT_EQ(run_code("import os; os.kill(os.getpid(), 11)").end.code, SIGSEGV);
+  SandboxSpec hungry = fork_of("x = bytearray(200 << 20)");
+  hungry.limits.memory_bytes_max = 48U << 20;
+  const Outcome outcome = run_spec(hungry);
+  if (has(Layer::CgroupMemory)) {
+    EXPECT_EQ(outcome.end.how, ProcessEnd::How::OutOfMemory);
+  } else {
+    EXPECT_EQ(outcome.output.substr(0, 11), "MemoryError");
+  }
+  const auto sleeper = start(fork_of("print('ready', flush=True)\nwhile True: __import__('time').sleep(1000)"));
+  ASSERT_EQ(read(*sleeper), "ready\n");
+  sleeper->terminate();
+  EXPECT_EQ(end(*sleeper).code, SIGTERM);
+}
+
+TEST_F(ZygoteTest, ForksDoNotShareState) {
+  const std::string code = "import sys; print(getattr(sys, 'mark', 'clean')); sys.mark = 'dirty'";
+  EXPECT_EQ(run_code(code).output, "clean\n");
+  EXPECT_EQ(run_code(code).output, "clean\n");
+  EXPECT_NE(run_code("import threading; t = threading.Thread(target=lambda: print('in a thread')); t.start(); t.join()").output.find("in a thread"),
+            std::string::npos);
+  EXPECT_EQ(run_code("import subprocess; print(subprocess.run(['/bin/echo', 'hi'], capture_output=True).stdout)").output, "b'hi\\n'\n");
+}
+
+TEST_F(ZygoteTest, ManyForksQueue) {
+  TaskGroup group(io_.get_executor());
+  std::vector<Outcome> outcomes(20);
+  for (std::size_t i = 0; i < outcomes.size(); ++i) group.spawn(run_one(fork_of("print(" + std::to_string(i) + ")"), &outcomes[i]));
+  io_.restart();
+  while (group.size() > 0 && io_.run_one() > 0) {
+  }
+  for (std::size_t i = 0; i < outcomes.size(); ++i) EXPECT_EQ(outcomes[i].output, std::to_string(i) + "\n");
+}
+
+TEST_F(ZygoteTest, AZygoteThatDiesIsStartedAgain) {
+  const auto process = start(fork_of("print('ready', flush=True)\nwhile True: __import__('time').sleep(1000)"));
+  ASSERT_EQ(read(*process), "ready\n");
+  // The zygote is the jailer's other child.
+  std::ifstream status("/proc/" + std::to_string(process->pid()) + "/status");
+  int jailer = 0, killed = 0;
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("PPid:")) jailer = std::stoi(line.substr(5));
+  }
+  std::ifstream children("/proc/" + std::to_string(jailer) + "/task/" + std::to_string(jailer) + "/children");
+  for (int child = 0; children >> child;) {
+    if (child == process->pid()) continue;
+    ::kill(child, SIGKILL);
+    ++killed;
+  }
+  EXPECT_EQ(killed, 1);
+  EXPECT_EQ(run_code("print('again')").output, "again\n");
+  process->kill();
+  EXPECT_EQ(end(*process).how, ProcessEnd::How::Signalled) << "a fork outlives its zygote";
+}
+
+TEST_F(ZygoteTest, SaysWhyAZygoteCannotStart) {
+  std::ofstream(folder_ + "/broken.py") << "import no_such_module\n";
+  EXPECT_FALSE(added("broken", folder_ + "/broken.py"));
+  EXPECT_EQ(added_.error().code, "sandbox.exec");
+  EXPECT_NE(added_.error().message.find("No module named 'no_such_module'"), std::string::npos) << added_.error().message;
+  SandboxSpec unknown = fork_of("pass");
+  unknown.zygote = "cobol";
+  EXPECT_EQ(run_spec(unknown).launched.error().code, "sandbox.no_zygote");
+  sandbox_->remove_zygote("python");
+  EXPECT_EQ(run_code("pass").launched.error().code, "sandbox.no_zygote");
 }
 
 }  // namespace

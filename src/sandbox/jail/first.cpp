@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <memory>
 
 #include "sandbox/jail/confine.h"
@@ -100,11 +100,18 @@ pid_t start_program(const Plan& plan, const FirstFds& fds) {
 }
 
 /// Everything that is left, without a process namespace to do it: orphans come to us (PR_SET_CHILD_SUBREAPER), level by level.
-void kill_descendants() {
-  const std::string list = "/proc/self/task/" + std::to_string(::syscall(SYS_gettid)) + "/children";
+void kill_descendants(int children) {
   for (;;) {
-    std::ifstream children(list);
-    for (pid_t child = 0; children >> child;) ::kill(child, SIGKILL);
+    char text[4096] = {};
+    if (::pread(children, text, sizeof text - 1, 0) > 0) {
+      // A number that the buffer cuts is of no process or of a later round.
+      for (char* at = text; *at != 0;) {
+        const long child = std::strtol(at, &at, 10);
+        if (*at != ' ') break;
+        ::kill(static_cast<pid_t>(child), SIGKILL);
+        ++at;
+      }
+    }
     if (::waitpid(-1, nullptr, 0) < 0) return;
   }
 }
@@ -115,6 +122,11 @@ void block_signals() {
   sigset_t all{};
   sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
+}
+
+int watch_children() {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  return ::open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
 }
 
 bool connect_output(int output, unsigned keep) {
@@ -130,7 +142,7 @@ void reset_signals() {
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, zero, nullptr, 8);
 }
 
-void reap_until_end(int sync, pid_t program, bool own_pid_namespace) {
+void reap_until_end(int sync, pid_t program, int children) {
   sigset_t wanted{};
   sigemptyset(&wanted);
   sigaddset(&wanted, SIGCHLD);
@@ -139,7 +151,7 @@ void reap_until_end(int sync, pid_t program, bool own_pid_namespace) {
     int status = 0;
     for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
       if (pid != program) continue;
-      if (!own_pid_namespace) kill_descendants();
+      if (children >= 0) kill_descendants(children);
       Writer out;
       out.number(static_cast<std::uint64_t>(Report::Exited));
       out.number(static_cast<std::uint64_t>(status));
@@ -151,7 +163,7 @@ void reap_until_end(int sync, pid_t program, bool own_pid_namespace) {
 }
 
 void first_process(const Plan& plan, const FirstFds& fds) {
-  if (!has(plan.walls, Wall::Pid)) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  const int children = has(plan.walls, Wall::Pid) ? -1 : watch_children();
   Entry entry{.plan = plan, .sync = fds.sync, .mounts = fds.mounts};
   if (auto bad = enter(entry)) give_up(fds.sync, *bad);
   if (auto bad = confine(plan)) give_up(fds.sync, *bad);
@@ -159,8 +171,9 @@ void first_process(const Plan& plan, const FirstFds& fds) {
   if (!report_started(entry)) exit_now(120);
   // Only the way to the jailer stays open: a descriptor kept here would outlive the program's own.
   ::dup3(fds.sync, 0, O_CLOEXEC);
-  ::syscall(SYS_close_range, 1U, ~0U, 0);
-  reap_until_end(0, program, has(plan.walls, Wall::Pid));
+  if (children >= 0) ::dup3(children, 1, O_CLOEXEC);
+  ::syscall(SYS_close_range, 2U, ~0U, 0);
+  reap_until_end(0, program, children >= 0 ? 1 : -1);
 }
 
 void become_zygote(const Plan& plan, const FirstFds& fds, int control) {

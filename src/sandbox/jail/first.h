@@ -21,8 +21,11 @@ struct FirstFds {
 /// The life of a zygote from the jailer's clone on: sets up and executes it with `control` as descriptor 3.
 [[noreturn]] void become_zygote(const Plan& plan, const FirstFds& fds, int control);
 
-/// Forwards SIGTERM to `program`, reaps everyone, reports the program's end on `sync`; then everything inside dies.
-[[noreturn]] void reap_until_end(int sync, pid_t program, bool own_pid_namespace);
+/// Forwards SIGTERM to `program`, reaps everyone, reports the program's end on `sync`; then everything inside dies: by the
+/// process namespace, or, without one (`children` from `watch_children`, else -1), by hand.
+[[noreturn]] void reap_until_end(int sync, pid_t program, int children);
+/// Makes this process the parent of orphans. Their list, opened while there is a /proc to see.
+int watch_children();
 
 /// Blocks all signals, as long as a process is not what it is to become.
 void block_signals();

@@ -50,11 +50,12 @@ enum class Report : std::uint64_t {
   Started,    ///< addresses; with the listeners
   Exited,     ///< wait status of the program
 };
+/// Where a first process that executes the jailer's program finds its list of children, without a process namespace.
+inline constexpr int kFirstChildren = 4;
 /// What the jailer answers, one byte a packet.
 inline constexpr char kGoMapped = 'm';  ///< its ids are mapped
 inline constexpr char kGoPlaced = 'p';  ///< it is in its cgroups
-/// Zygote → jailer on descriptor 3: one byte, then an errno as a number after kZygoteForkFailed.
+/// Zygote → jailer on descriptor 3.
 inline constexpr char kZygoteReady = 'R';
-inline constexpr char kZygoteForkFailed = 'F';
 
 }  // namespace mayfly::jail

@@ -103,7 +103,7 @@ int become_program(Request& request, const Entry& entry) {
 /// In borrowed memory. Returns in the copy only.
 [[gnu::noinline]] int first_of_fork(Request& request) {
   const int sync = request.fds.sync;
-  if (!has(request.plan.walls, Wall::Pid)) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  int children = has(request.plan.walls, Wall::Pid) ? -1 : watch_children();
   Writer hello;
   hello.number(static_cast<std::uint64_t>(Report::Hello));
   hello.number(static_cast<std::uint64_t>(request.pid));
@@ -119,12 +119,14 @@ int become_program(Request& request, const Entry& entry) {
   for (long rest = program, at = sizeof number - 2; rest > 0; rest /= 10) number[at--] = static_cast<char>('0' + rest % 10);
   const char* text = number;
   while (*text == 0) ++text;
-  const char* own = has(request.plan.walls, Wall::Pid) ? "1" : "0";
+  // Above 3, which the report channel takes.
+  if (children >= 0) children = ::fcntl(children, F_DUPFD, kFirstChildren);
+  const char* own = children < 0 ? "1" : "0";
   char name[] = "mayfly-jailer", mode[] = "--first";
   char* argv[] = {name, mode, const_cast<char*>(text), const_cast<char*>(own), nullptr};
   char* environment[] = {nullptr};
-  const int jailer = ::fcntl(request.fds.jailer, F_DUPFD_CLOEXEC, 10);
-  if (jailer < 0 || (sync != 3 ? ::dup2(sync, 3) : ::fcntl(3, F_SETFD, 0)) < 0) give_up(sync, *fault("start its first process"));
+  const int jailer = ::fcntl(request.fds.jailer, F_DUPFD_CLOEXEC, 20);
+  if (jailer < 0 || (children >= 0 && children != kFirstChildren && ::dup2(children, kFirstChildren) < 0) || (sync != 3 ? ::dup2(sync, 3) : ::fcntl(3, F_SETFD, 0)) < 0) give_up(sync, *fault("start its first process"));
   ::syscall(SYS_execveat, jailer, "", argv, environment, AT_EMPTY_PATH);
   give_up(3, *fault("start its first process"));
 }
