@@ -33,9 +33,10 @@ void print(const std::string& name, Times times) {
     std::sort(values.begin(), values.end());
     return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1))];
   };
-  fmt::print("{{\"bench\":\"sandbox_launch\",\"case\":\"{}\",\"n\":{},\"started_p50_ms\":{:.2f},\"started_p99_ms\":{:.2f},\"ended_p50_ms\":{:.2f},"
-             "\"ended_p99_ms\":{:.2f}}}\n",
-             name, times.ended_ms.size(), at(times.started_ms, .5), at(times.started_ms, .99), at(times.ended_ms, .5), at(times.ended_ms, .99));
+  fmt::print(
+      "{{\"bench\":\"sandbox_launch\",\"case\":\"{}\",\"n\":{},\"started_p50_ms\":{:.2f},\"started_p99_ms\":{:.2f},\"ended_p50_ms\":{:.2f},"
+      "\"ended_p99_ms\":{:.2f}}}\n",
+      name, times.ended_ms.size(), at(times.started_ms, .5), at(times.started_ms, .99), at(times.ended_ms, .5), at(times.ended_ms, .99));
   std::fflush(stdout);
 }
 
@@ -76,7 +77,8 @@ Task<> measure(Sandbox* sandbox, std::string name, SandboxSpec spec, int rounds)
 
 Task<> run(Executor executor, Clock* clock, std::string apps, std::string zygote, int rounds) {
   const char* root = std::getenv("MAYFLY_TEST_CGROUP_ROOT");
-  auto made = co_await make_jailer_sandbox(executor, *clock, {.jailer = apps + "/mayfly-jailer", .cgroup_root = root == nullptr ? "" : root});
+  auto made =
+      co_await make_jailer_sandbox(executor, *clock, {.jailer = apps + "/mayfly-jailer", .cgroup_root = root == nullptr ? "" : root});
   if (!made) {
     fmt::print(stderr, "{}\n", made.error().message);
     co_return;
@@ -96,8 +98,10 @@ Task<> run(Executor executor, Clock* clock, std::string apps, std::string zygote
     for (const Layer layer : without) name += fmt::format(" but {}", to_string(layer));
     co_await measure(sandbox, name, some, rounds);
   }
-  const Result<void> added = co_await sandbox->add_zygote({.name = "python", .argv = {"/usr/bin/python3", "-I", "-S", "-B", "/zygote/zygote_test.py"},
-                                                           .environment = {}, .mounts = {{.source = zygote, .target = "/zygote"}}});
+  const Result<void> added = co_await sandbox->add_zygote({.name = "python",
+                                                           .argv = {"/usr/bin/python3", "-I", "-S", "-B", "/zygote/zygote_test.py"},
+                                                           .environment = {},
+                                                           .mounts = {{.source = zygote, .target = "/zygote"}}});
   if (added) {
     spec.zygote = "python";
     spec.environment = {"MAYFLY_TEST_CODE=pass"};
@@ -116,8 +120,10 @@ int main(int argc, char** argv) {
   }
   const int rounds = argc > 3 ? std::atoi(argv[3]) : 200;
   plain("posix_spawn", {"/bin/true"}, rounds);
-  plain("bwrap, all namespaces", {"/usr/bin/bwrap", "--unshare-all", "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
-                                  "--symlink", "usr/bin", "/bin", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--die-with-parent", "/bin/true"},
+  plain("bwrap, all namespaces",
+        {"/usr/bin/bwrap", "--unshare-all", "--ro-bind",         "/usr",     "/usr", "--symlink", "usr/lib", "/lib",  "--symlink",
+         "usr/lib64",      "/lib64",        "--symlink",         "usr/bin",  "/bin", "--proc",    "/proc",   "--dev", "/dev",
+         "--tmpfs",        "/tmp",          "--die-with-parent", "/bin/true"},
         rounds);
   plain("python3 -I -S, nothing", {"/usr/bin/python3", "-I", "-S", "-c", "pass"}, rounds);
   boost::asio::io_context io;

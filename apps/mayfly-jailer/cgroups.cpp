@@ -115,7 +115,8 @@ void sweep_stale(const std::string& folder) {
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename();
     const std::size_t prefix = std::strlen(kPrefix);
-    if (!name.starts_with(kPrefix) || name.find_first_not_of("0123456789", prefix) != std::string::npos || name.size() > prefix + 9) continue;
+    if (!name.starts_with(kPrefix) || name.find_first_not_of("0123456789", prefix) != std::string::npos || name.size() > prefix + 9)
+      continue;
     if (name.size() == prefix || ::kill(std::stoi(name.substr(prefix)), 0) == 0 || errno != ESRCH) continue;
     for (const auto& group : std::filesystem::directory_iterator(entry.path(), ignored)) {
       if (!group.is_directory(ignored)) continue;
@@ -134,7 +135,8 @@ bool step_aside(const std::string& folder) {
   }
   const std::string aside = folder + "/mayfly-supervisor";
   if (::mkdir(aside.c_str(), 0755) != 0 && errno != EEXIST) return false;
-  return write_file(aside + "/cgroup.procs", std::to_string(::getppid())) && write_file(aside + "/cgroup.procs", std::to_string(::getpid()));
+  return write_file(aside + "/cgroup.procs", std::to_string(::getppid())) &&
+         write_file(aside + "/cgroup.procs", std::to_string(::getpid()));
 }
 
 bool enable(const std::string& folder, const std::string& name) {
@@ -153,7 +155,8 @@ std::set<std::string> Group::folders() const {
 }
 
 Cgroups::Cgroups(const std::string& root) {
-  for (Controller& each : controllers_) each.detail = "this machine shows no such cgroup controller: mount cgroup v2 or delegate it to Mayfly";
+  for (Controller& each : controllers_)
+    each.detail = "this machine shows no such cgroup controller: mount cgroup v2 or delegate it to Mayfly";
   for (const Hierarchy& hierarchy : hierarchies()) {
     if (!hierarchy.v2) continue;
     use_v2(root.starts_with(hierarchy.mount) ? root : folder_in(hierarchy, own_path("")), hierarchy.mount);

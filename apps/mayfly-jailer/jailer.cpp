@@ -22,9 +22,9 @@ namespace {
 constexpr int kSweepMillis = 50;
 constexpr std::size_t kEarlyEndsMax = 4096;
 
-constexpr const char* kNames[kWalls] = {"user_namespace", "mount_namespace", "pid_namespace",   "net_namespace", "ipc_namespace",
-                                        "uts_namespace",  "cgroup_namespace", "seccomp",        "landlock",      "no_new_privileges",
-                                        "capabilities",   "rlimits",          "cgroup_memory",  "cgroup_cpu",    "cgroup_pids"};
+constexpr const char* kNames[kWalls] = {"user_namespace", "mount_namespace",  "pid_namespace", "net_namespace", "ipc_namespace",
+                                        "uts_namespace",  "cgroup_namespace", "seccomp",       "landlock",      "no_new_privileges",
+                                        "capabilities",   "rlimits",          "cgroup_memory", "cgroup_cpu",    "cgroup_pids"};
 
 bool short_of_something(int error) {
   return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOSPC || error == EUSERS || error == ETXTBSY;
@@ -63,7 +63,11 @@ std::string wall_names(Walls walls) {
 }
 
 Jailer::Jailer(int control, const JailerPaths& paths)
-    : control_(control), paths_(paths), root_user_(::geteuid() == 0), cgroups_(paths.cgroup_root), self_(::open("/proc/self/exe", O_PATH | O_CLOEXEC)) {
+    : control_(control),
+      paths_(paths),
+      root_user_(::geteuid() == 0),
+      cgroups_(paths.cgroup_root),
+      self_(::open("/proc/self/exe", O_PATH | O_CLOEXEC)) {
   block_signals();
   // Not SIGKILL: with SIGTERM there is time to take everything down in order. The socket's end says the same.
   ::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
@@ -102,7 +106,8 @@ void Jailer::run() {
     }
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (polled[2 + sequences.size() + i].revents == 0) continue;
-      if (const auto found = zygotes_.find(names[i]); found != zygotes_.end() && found->second.control.valid()) zygote_message(found->second);
+      if (const auto found = zygotes_.find(names[i]); found != zygotes_.end() && found->second.control.valid())
+        zygote_message(found->second);
     }
     if (polled[1].revents != 0) {
       signalfd_siginfo info{};

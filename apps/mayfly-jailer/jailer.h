@@ -115,9 +115,9 @@ class Jailer {
   std::map<unsigned, std::string> refusals_;
   std::map<std::uint64_t, Sandbox> sandboxes_;
   std::map<std::string, Zygote> zygotes_;
-  std::map<int, int> early_ends_;  ///< processes that ended before their zygote told of them
+  std::map<int, int> early_ends_;     ///< processes that ended before their zygote told of them
   std::set<std::uint64_t> repeated_;  ///< forks that were already asked of a second zygote
-  bool loose_ = false;             ///< there was a sandbox without a process namespace
+  bool loose_ = false;                ///< there was a sandbox without a process namespace
 };
 
 std::int64_t monotonic_millis();

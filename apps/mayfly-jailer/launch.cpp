@@ -23,8 +23,7 @@ bool write_file(const std::string& path, const std::string& text) {
 }
 
 /// What takes privileges, which a zygote has only in a new user namespace.
-constexpr Walls kOfUserNamespace =
-    bit(Wall::Mount) | bit(Wall::Pid) | bit(Wall::Net) | bit(Wall::Ipc) | bit(Wall::Uts) | bit(Wall::Cgroup);
+constexpr Walls kOfUserNamespace = bit(Wall::Mount) | bit(Wall::Pid) | bit(Wall::Net) | bit(Wall::Ipc) | bit(Wall::Uts) | bit(Wall::Cgroup);
 
 std::vector<int> numbers(const std::vector<Fd>& fds) {
   std::vector<int> out;

@@ -110,7 +110,8 @@ std::string Jailer::detail_of(Wall wall) const {
   if (const auto refused = refusals_.find(static_cast<unsigned>(wall)); refused != refusals_.end()) return refused->second;
   switch (wall) {
     case Wall::User:
-      return root_user_ ? "root's sandboxes run as user " + std::to_string(kHostId) : "sandboxes run as user " + std::to_string(::geteuid());
+      return root_user_ ? "root's sandboxes run as user " + std::to_string(kHostId)
+                        : "sandboxes run as user " + std::to_string(::geteuid());
     case Wall::Landlock: return "version " + std::to_string(landlock_abi());
     case Wall::CgroupMemory:
     case Wall::CgroupCpu:

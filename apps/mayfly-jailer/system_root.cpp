@@ -49,9 +49,7 @@ bool set_attributes(int mount, std::uint64_t set) {
   return ::mount_setattr(mount, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) == 0;
 }
 
-Fd detached(int folder, const char* path) {
-  return Fd(::open_tree(folder, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
-}
+Fd detached(int folder, const char* path) { return Fd(::open_tree(folder, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)); }
 
 }  // namespace
 
@@ -78,8 +76,9 @@ MaybeFault SystemRoot::make_etc() {
   if (::mkdirat(root_.get(), "etc", 0755) != 0 || ::mkdirat(root_.get(), "etc/ssl", 0755) != 0) return fault(Wall::Mount, "make /etc");
   const std::string id = std::to_string(kInnerId);
   const std::pair<const char*, std::string> files[] = {
-      {"etc/passwd", "root:x:0:0:root:/:/usr/sbin/nologin\nsandbox:x:" + id + ":" + id + ":sandbox:/tmp:/bin/sh\n"
-                     "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"},
+      {"etc/passwd", "root:x:0:0:root:/:/usr/sbin/nologin\nsandbox:x:" + id + ":" + id +
+                         ":sandbox:/tmp:/bin/sh\n"
+                         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"},
       {"etc/group", "root:x:0:\nsandbox:x:" + id + ":\nnogroup:x:65534:\n"},
       {"etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"},
       {"etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"},
@@ -87,10 +86,11 @@ MaybeFault SystemRoot::make_etc() {
   for (const auto& [name, text] : files) {
     if (!write_at(root_.get(), name, text)) return fault(Wall::Mount, std::string("write /") + name);
   }
-  for (const char* name : {"ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "resolv.conf", "gai.conf", "host.conf", "services",
-                           "protocols", "mime.types", "alternatives", "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "pki",
+  for (const char* name : {"ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "resolv.conf", "gai.conf", "host.conf",
+                           "services", "protocols", "mime.types", "alternatives", "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "pki",
                            "crypto-policies", "python3", "python3.11"}) {
-    if (!bind(std::string("/etc/") + name, std::string("etc/") + name, kReadOnly)) return fault(Wall::Mount, std::string("show /etc/") + name);
+    if (!bind(std::string("/etc/") + name, std::string("etc/") + name, kReadOnly))
+      return fault(Wall::Mount, std::string("show /etc/") + name);
   }
   return {};
 }
@@ -113,7 +113,8 @@ MaybeFault SystemRoot::make_dev() {
 /// Clones can be made of attached mounts only. Nobody shows these folders to a sandbox, so it hides nothing. (Not over "/": who has a root
 /// other than its namespace's may not make user namespaces.)
 bool SystemRoot::attach_somewhere() {
-  for (const char* folder : {"/sys/kernel/debug", "/sys/kernel/security", "/sys/fs/bpf", "/sys/kernel/config", "/boot", "/mnt", "/media", "/srv"}) {
+  for (const char* folder :
+       {"/sys/kernel/debug", "/sys/kernel/security", "/sys/fs/bpf", "/sys/kernel/config", "/boot", "/mnt", "/media", "/srv"}) {
     if (attach(root_.get(), folder)) return true;
   }
   return false;

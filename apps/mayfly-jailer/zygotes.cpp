@@ -46,8 +46,12 @@ void Jailer::start_zygote(Zygote& zygote) {
   Sandbox start;
   start.walls = available_ & ~(bit(Wall::Pid) | bit(Wall::CgroupCpu) | bit(Wall::CgroupPids) | bit(Wall::Cgroup));
   Plan& plan = start.plan;
-  plan = Plan{.role = Plan::Role::Zygote, .walls = start.walls, .from_root = root_user_, .argv = zygote.spec.argv,
-              .environment = zygote.spec.environment, .hostname = "zygote"};
+  plan = Plan{.role = Plan::Role::Zygote,
+              .walls = start.walls,
+              .from_root = root_user_,
+              .argv = zygote.spec.argv,
+              .environment = zygote.spec.environment,
+              .hostname = "zygote"};
   const bool rooted = has(start.walls, Wall::Mount);
   plan.environment.push_back(std::string("MAYFLY_JAIL=") + (rooted ? kLibraryInside : paths_.zygote_library));
   std::vector<LaunchMessage::Mount> wanted = zygote.spec.mounts;

@@ -63,7 +63,8 @@ class CrashTest : public SandboxTest {
 };
 
 TEST_F(CrashTest, TheEndOfTheProgramEndsAllInside) {
-  for (const Layers& without : {Layers{}, Layers{Layer::PidNamespace}, Layers{Layer::PidNamespace, Layer::CgroupMemory, Layer::CgroupCpu, Layer::CgroupPids}}) {
+  for (const Layers& without :
+       {Layers{}, Layers{Layer::PidNamespace}, Layers{Layer::PidNamespace, Layer::CgroupMemory, Layer::CgroupCpu, Layer::CgroupPids}}) {
     const auto process = start_family(without);
     ASSERT_TRUE(process);
     Watched all;
@@ -77,7 +78,8 @@ TEST_F(CrashTest, TheEndOfTheProgramEndsAllInside) {
 }
 
 TEST_F(CrashTest, KillEndsAllInside) {
-  for (const Layers& without : {Layers{}, Layers{Layer::PidNamespace}, Layers{Layer::PidNamespace, Layer::CgroupMemory, Layer::CgroupCpu, Layer::CgroupPids}}) {
+  for (const Layers& without :
+       {Layers{}, Layers{Layer::PidNamespace}, Layers{Layer::PidNamespace, Layer::CgroupMemory, Layer::CgroupCpu, Layer::CgroupPids}}) {
     const auto process = start_family(without);
     ASSERT_TRUE(process);
     Watched all;
@@ -151,7 +153,8 @@ TEST_F(CrashTest, AKilledMayflyLeavesNothing) {
     ::setenv("MAYFLY_TEST_REPORT", report.c_str(), 1);
     const int null = ::open("/dev/null", O_WRONLY);
     ::dup2(null, 1);
-    ::execl("/proc/self/exe", "sandbox_test", "--gtest_filter=CrashTest.DISABLED_HoldsASandbox", "--gtest_also_run_disabled_tests", nullptr);
+    ::execl("/proc/self/exe", "sandbox_test", "--gtest_filter=CrashTest.DISABLED_HoldsASandbox", "--gtest_also_run_disabled_tests",
+            nullptr);
     ::_exit(1);
   }
   Watched all;
@@ -183,7 +186,8 @@ TEST_F(CrashTest, StopEndsEverythingAndRefusesMore) {
 
 TEST_F(CrashTest, SaysWhenThereIsNoJailer) {
   Result<std::unique_ptr<Sandbox>> made = fail("", "");
-  const auto make_missing = [](SandboxTest*, asio::io_context* io, Clock* clock, Result<std::unique_ptr<Sandbox>>* out, std::string path) -> Task<> {
+  const auto make_missing = [](SandboxTest*, asio::io_context* io, Clock* clock, Result<std::unique_ptr<Sandbox>>* out,
+                               std::string path) -> Task<> {
     *out = co_await make_jailer_sandbox(io->get_executor(), *clock, {.jailer = path});
   };
   wait_for(make_missing(this, &io_, &clock_, &made, "/nowhere/mayfly-jailer"));

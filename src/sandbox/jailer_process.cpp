@@ -110,7 +110,8 @@ Task<std::string> JailerProcessState::read_output(std::shared_ptr<JailerProcessS
     if (errno == EINTR) continue;
     if (errno != EAGAIN) break;
     const bool readable = co_await suspend<bool>([self](Resume<bool> resume) {
-      self->output_.async_wait(Descriptor::wait_read, [resume = std::move(resume)](boost::system::error_code error) mutable { resume(!error); });
+      self->output_.async_wait(Descriptor::wait_read,
+                               [resume = std::move(resume)](boost::system::error_code error) mutable { resume(!error); });
     });
     if (!readable) break;
   }

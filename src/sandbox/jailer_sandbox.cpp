@@ -28,7 +28,8 @@ std::unexpected<Error> lost() {
 /// The side of Mayfly: owned by its facade and by the descriptors that it waits for.
 class Jail : public std::enable_shared_from_this<Jail> {
  public:
-  Jail(Executor executor, Clock& clock, JailerFiles files) : executor_(executor), clock_(clock), files_(std::move(files)), control_(executor), exit_(executor) {}
+  Jail(Executor executor, Clock& clock, JailerFiles files)
+      : executor_(executor), clock_(clock), files_(std::move(files)), control_(executor), exit_(executor) {}
 
   std::vector<LayerState> layers() const { return layers_; }
 
@@ -57,7 +58,8 @@ class Jail : public std::enable_shared_from_this<Jail> {
     std::string packet = encode(to_message(spec, sequence));
     if (packet.size() > jail::kPacketBytesMax) {
       ids_.erase(spec.id);
-      co_return fail("sandbox.exec", fmt::format("the command line, environment and mounts take more than {} bytes: pass less", jail::kPacketBytesMax));
+      co_return fail("sandbox.exec",
+                     fmt::format("the command line, environment and mounts take more than {} bytes: pass less", jail::kPacketBytesMax));
     }
     const auto answer = co_await suspend<std::shared_ptr<Launched>>(
         [self = shared_from_this(), sequence, id = spec.id, packet = std::move(packet)](Resume<std::shared_ptr<Launched>> resume) mutable {
@@ -199,7 +201,8 @@ class Jail : public std::enable_shared_from_this<Jail> {
     if (found->second.added) co_return Result<void>();
     const std::uint64_t sequence = ++sequence_;
     std::string packet = encode(to_message(found->second.spec, sequence));
-    if (packet.size() > jail::kPacketBytesMax) co_return fail("sandbox.exec", "the zygote's command line and environment are too large: pass less");
+    if (packet.size() > jail::kPacketBytesMax)
+      co_return fail("sandbox.exec", "the zygote's command line and environment are too large: pass less");
     auto result = co_await suspend<Result<void>>(
         [self = shared_from_this(), sequence, packet = std::move(packet)](Resume<Result<void>> resume) mutable {
           self->zygote_waits_.emplace(sequence, std::move(resume));
@@ -251,8 +254,8 @@ class Jail : public std::enable_shared_from_this<Jail> {
     }
     if (never_ready) {
       answer_starters(fail("sandbox.jailer_failed",
-                           fmt::format("{} ended before it could tell what this machine gives ({} {}): see its message in the log", files_.jailer,
-                                       info.si_code == CLD_EXITED ? "code" : "signal", info.si_status),
+                           fmt::format("{} ended before it could tell what this machine gives ({} {}): see its message in the log",
+                                       files_.jailer, info.si_code == CLD_EXITED ? "code" : "signal", info.si_status),
                            Retry::Safe));
     }
     for (auto& resume : std::exchange(stopped_, {})) resume(true);

@@ -28,8 +28,9 @@ Result<JailerFiles> find_jailer(const JailerOptions& options) {
   if (jailer.empty()) jailer = fs::read_symlink("/proc/self/exe", error).parent_path() / "mayfly-jailer";
   jailer = fs::absolute(jailer, error);
   if (::access(jailer.c_str(), X_OK) != 0) {
-    return fail("sandbox.jailer_missing",
-                fmt::format("there is no program {}: install mayfly-jailer beside mayfly or name it in the configuration", jailer.string()));
+    return fail(
+        "sandbox.jailer_missing",
+        fmt::format("there is no program {}: install mayfly-jailer beside mayfly or name it in the configuration", jailer.string()));
   }
   JailerFiles files{.jailer = jailer, .zygote_library = {}, .cgroup_root = options.cgroup_root};
   for (const fs::path& folder : {jailer.parent_path(), jailer.parent_path().parent_path() / "lib"}) {

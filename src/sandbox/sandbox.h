@@ -51,6 +51,7 @@ struct LayerState {
 struct Mount {
   std::string source;  ///< absolute, on the host
   std::string target;  ///< absolute, inside
+  /// The program is an ordinary user: 60900 on the host when Mayfly is root, else Mayfly's own. The folder must be writable for that one.
   bool writable = false;
 };
 
@@ -68,7 +69,7 @@ struct SandboxSpec {
   std::vector<std::string> argv;         ///< as seen inside; ignored with `zygote`
   std::vector<std::string> environment;  ///< "NAME=value", complete: nothing is inherited
   std::string directory = "/";           ///< working directory inside
-  std::vector<Mount> mounts;             ///< beside the system's folders (/usr, /lib*, /bin, /sbin, parts of /etc), which are there, read-only
+  std::vector<Mount> mounts;  ///< beside the system's folders (/usr, /lib*, /bin, /sbin, parts of /etc), which are there, read-only
   Limits limits;
   /// False: a network namespace of its own with only the loopback device. True: the host's network.
   bool host_network = false;
@@ -109,7 +110,7 @@ class SandboxProcess {
   virtual ~SandboxProcess() = default;
   virtual int pid() const = 0;  ///< on the host
   struct Listener {
-    int fd = -1;  ///< non-blocking, close-on-exec
+    int fd = -1;          ///< non-blocking, close-on-exec
     std::string address;  ///< "127.0.0.2:9001", as the program inside reaches it
   };
   /// The descriptors asked for in `listen`: the caller takes and closes them. Once.
@@ -145,7 +146,7 @@ class Sandbox {
 };
 
 struct JailerOptions {
-  std::string jailer;  ///< path of `mayfly-jailer`; beside the running program by default
+  std::string jailer;       ///< path of `mayfly-jailer`; beside the running program by default
   std::string cgroup_root;  ///< where to make cgroups (v2: the delegated folder); empty: found out
 };
 /// Starts `mayfly-jailer`, a small process that makes the sandboxes (forking from a large one is slow) and that takes all of them with

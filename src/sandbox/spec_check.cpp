@@ -47,7 +47,8 @@ Result<void> check_mounts(const std::vector<Mount>& mounts) {
   if (mounts.size() > kMountsMax) return refuse(fmt::format("more than {} mounts: use fewer", kMountsMax));
   for (const Mount& mount : mounts) {
     if (plain_path(mount.source) && plain_path(mount.target) && mount.target != "/") continue;
-    return refuse(fmt::format("the mount of {} as {} is not between absolute paths without \"..\": correct it", mount.source, mount.target));
+    return refuse(
+        fmt::format("the mount of {} as {} is not between absolute paths without \"..\": correct it", mount.source, mount.target));
   }
   return {};
 }
@@ -70,11 +71,13 @@ Result<void> check(const SandboxSpec& spec) {
   for (const std::string& address : spec.listen) {
     if (!jail::parse_address(address)) return refuse(fmt::format("\"{}\" is not an address such as 127.0.0.2:9001", address));
   }
-  if (spec.hostname.empty() || spec.hostname.size() > 64 || has_nul(spec.hostname)) return refuse("a host name has 1 to 64 bytes: correct it");
+  if (spec.hostname.empty() || spec.hostname.size() > 64 || has_nul(spec.hostname))
+    return refuse("a host name has 1 to 64 bytes: correct it");
   const Limits& limits = spec.limits;
   if (limits.memory_bytes_max < (4U << 20) || limits.cpu_milli_max < 10 || limits.processes_max < 1 || limits.open_files_max < 8 ||
       limits.tmp_bytes_max < 4096 || limits.file_bytes_max < 4096) {
-    return refuse("a limit is too small to start a program (4 MiB of memory, 10 thousandths of a core, 1 process, 8 open files, 4 KiB of files)");
+    return refuse(
+        "a limit is too small to start a program (4 MiB of memory, 10 thousandths of a core, 1 process, 8 open files, 4 KiB of files)");
   }
   return {};
 }
@@ -108,7 +111,8 @@ jail::LaunchMessage to_message(const SandboxSpec& spec, std::uint64_t sequence) 
 }
 
 jail::ZygoteMessage to_message(const ZygoteSpec& zygote, std::uint64_t sequence) {
-  return {.sequence = sequence, .name = zygote.name, .argv = zygote.argv, .environment = zygote.environment, .mounts = convert(zygote.mounts)};
+  return {
+      .sequence = sequence, .name = zygote.name, .argv = zygote.argv, .environment = zygote.environment, .mounts = convert(zygote.mounts)};
 }
 
 }  // namespace mayfly::sandbox

@@ -57,15 +57,21 @@ TEST_F(ZygoteTest, TheWallsHold) {
   NEEDS(Layer::UserNamespace);
   NEEDS(Layer::MountNamespace);
   EXPECT_EQ(run_code("import os; print(os.getuid(), os.getpid(), os.getppid(), os.getsid(0) == os.getpid())").output, "1000 2 1 True\n");
-  EXPECT_EQ(run_code("import os; print(sorted(os.listdir('/proc/self/fd'))[:3], len(os.listdir('/proc/self/fd')))").output, "['0', '1', '2'] 4\n");
+  EXPECT_EQ(run_code("import os; print(sorted(os.listdir('/proc/self/fd'))[:3], len(os.listdir('/proc/self/fd')))").output,
+            "['0', '1', '2'] 4\n");
   EXPECT_EQ(run_code("open('/usr/x', 'w')").output, "OSError [Errno 30] Read-only file system: '/usr/x'\n");
   EXPECT_EQ(run_code("open('/tmp/x', 'w').write('1'); print('done')").output, "done\n");
   EXPECT_EQ(run_code("import os; print(os.path.exists('/run/mayfly'), os.path.exists('" + folder_ + "/probe'))").output, "False True\n");
-  EXPECT_EQ(run_code("import os; os.unshare(0x10000000) if hasattr(os, 'unshare') else 0\nimport ctypes\nprint(ctypes.CDLL(None).unshare(0x10000000))").output, "-1\n");
+  EXPECT_EQ(
+      run_code(
+          "import os; os.unshare(0x10000000) if hasattr(os, 'unshare') else 0\nimport ctypes\nprint(ctypes.CDLL(None).unshare(0x10000000))")
+          .output,
+      "-1\n");
   EXPECT_EQ(run_code("import ctypes\nprint(ctypes.CDLL(None).unshare(0x10000000))", {Layer::Seccomp}).output, "0\n");
   EXPECT_EQ(run_code("print([l.split()[1] for l in open('/proc/self/status') if l.startswith(('CapEff', 'CapBnd', 'NoNewPrivs'))])").output,
             "['0000000000000000', '0000000000000000', '1']\n");
-  EXPECT_EQ(run_code("import socket; socket.create_connection(('169.254.169.254', 80))").output, "OSError [Errno 101] Network is unreachable\n");
+  EXPECT_EQ(run_code("import socket; socket.create_connection(('169.254.169.254', 80))").output,
+            "OSError [Errno 101] Network is unreachable\n");
   EXPECT_EQ(run_code("import os; print(os.uname().nodename)").output, "mayfly\n");
 }
 
@@ -115,7 +121,8 @@ TEST_F(ZygoteTest, ForksDoNotShareState) {
   const std::string code = "import sys; print(getattr(sys, 'mark', 'clean')); sys.mark = 'dirty'";
   EXPECT_EQ(run_code(code).output, "clean\n");
   EXPECT_EQ(run_code(code).output, "clean\n");
-  EXPECT_NE(run_code("import threading; t = threading.Thread(target=lambda: print('in a thread')); t.start(); t.join()").output.find("in a thread"),
+  EXPECT_NE(run_code("import threading; t = threading.Thread(target=lambda: print('in a thread')); t.start(); t.join()")
+                .output.find("in a thread"),
             std::string::npos);
   EXPECT_EQ(run_code("import subprocess; print(subprocess.run(['/bin/echo', 'hi'], capture_output=True).stdout)").output, "b'hi\\n'\n");
 }

@@ -19,8 +19,8 @@ namespace mayfly::jail {
 namespace {
 
 // From linux/landlock.h of newer kernels than the oldest whose headers must do.
-constexpr std::uint64_t kFsTruncate = 1ULL << 14;  // version 3
-constexpr std::uint64_t kFsIoctlDev = 1ULL << 15;  // version 5
+constexpr std::uint64_t kFsTruncate = 1ULL << 14;                                  // version 3
+constexpr std::uint64_t kFsIoctlDev = 1ULL << 15;                                  // version 5
 constexpr std::uint64_t kScopeAbstractUnix = 1ULL << 0, kScopeSignal = 1ULL << 1;  // version 6
 
 struct RulesetAttr {
@@ -28,8 +28,8 @@ struct RulesetAttr {
 };
 
 constexpr std::uint64_t kRead = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-constexpr std::uint64_t kOfFiles = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | kFsTruncate |
-                                   kFsIoctlDev;
+constexpr std::uint64_t kOfFiles =
+    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | kFsTruncate | kFsIoctlDev;
 
 std::uint64_t handled(int abi) {
   std::uint64_t all = (1ULL << 13) - 1;

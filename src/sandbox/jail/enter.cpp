@@ -46,7 +46,8 @@ MaybeFault map_own_ids() {
 MaybeFault become(unsigned id) {
   if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return fault("keep capabilities");
   // The system calls, not the library: it would tell other threads, and in borrowed memory these are a zygote's.
-  if (::syscall(SYS_setresgid, id, id, id) != 0 || ::syscall(SYS_setresuid, id, id, id) != 0) return fault(Wall::User, "become an ordinary user");
+  if (::syscall(SYS_setresgid, id, id, id) != 0 || ::syscall(SYS_setresuid, id, id, id) != 0)
+    return fault(Wall::User, "become an ordinary user");
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   if (::syscall(SYS_capget, &header, data) != 0) return fault("read capabilities");
@@ -77,7 +78,8 @@ MaybeFault make_listeners(Entry& entry) {
     Fd socket(::socket(address->family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     const int on = 1;
     if (!socket.valid() || ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        ::bind(socket.get(), address->get(), address->length) != 0 || ::listen(socket.get(), 128) != 0 || !address->read_name(socket.get())) {
+        ::bind(socket.get(), address->get(), address->length) != 0 || ::listen(socket.get(), 128) != 0 ||
+        !address->read_name(socket.get())) {
       return fault("listen on " + text);
     }
     entry.addresses.push_back(address->text());

@@ -12,14 +12,14 @@ namespace mayfly::jail {
 /// A new process on its way in.
 struct Entry {
   const Plan& plan;
-  int sync = -1;                ///< to the jailer
+  int sync = -1;                   ///< to the jailer
   const std::vector<int>& mounts;  ///< detached mounts, in the order of `plan.mounts`
-  std::vector<Fd> listeners;    ///< made by `enter`
+  std::vector<Fd> listeners;       ///< made by `enter`
   std::vector<std::string> addresses;
 };
 
-/// Everything that needs privileges inside: ids, network, host name, root, cgroup namespace. To be called in the new namespaces. Ends the process
-/// when the jailer is gone.
+/// Everything that needs privileges inside: ids, network, host name, root, cgroup namespace. To be called in the new namespaces. Ends the
+/// process when the jailer is gone.
 MaybeFault enter(Entry& entry);
 
 /// Walls that are clone(2) flags, as such.

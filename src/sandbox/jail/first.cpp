@@ -84,11 +84,8 @@ pid_t start_program(const Plan& plan, const FirstFds& fds) {
   const bool probe = plan.role == Plan::Role::Probe;
   const std::string path = probe ? "" : find_program(plan);
   const std::vector<char*> argv = pointers(plan.argv), environment = pointers(plan.environment);
-  Execution run{.plan = &plan,
-                .path = probe ? nullptr : path.c_str(),
-                .argv = argv.data(),
-                .environment = environment.data(),
-                .output = fds.output};
+  Execution run{
+      .plan = &plan, .path = probe ? nullptr : path.c_str(), .argv = argv.data(), .environment = environment.data(), .output = fds.output};
   const auto stack = std::make_unique<std::byte[]>(kStackBytes);
   const pid_t pid = ::clone(program_main, stack.get() + kStackBytes, CLONE_VM | CLONE_VFORK | SIGCHLD, &run);
   if (pid < 0) give_up(fds.sync, *fault("create a process"));

@@ -36,7 +36,7 @@ struct Plan {
   std::vector<Mount> mounts;
   std::uint64_t system_mounts = 0;
   std::vector<std::pair<std::string, std::string>> links;  ///< name in the new root, what it points to
-  std::uint64_t memory_bytes_max = 0;  ///< as RLIMIT_AS; 0: a cgroup does it
+  std::uint64_t memory_bytes_max = 0;                      ///< as RLIMIT_AS; 0: a cgroup does it
   std::uint64_t processes_max = 0, open_files_max = 0, file_bytes_max = 0, tmp_bytes_max = 0;
 };
 

@@ -30,8 +30,8 @@ constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 constexpr std::uint32_t kAllow = SECCOMP_RET_ALLOW;
 constexpr std::uint32_t refuse(int error) { return SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error); }
 
-constexpr std::uint32_t kNamespaceFlags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-                                          CLONE_NEWCGROUP | 0x80 /* CLONE_NEWTIME */;
+constexpr std::uint32_t kNamespaceFlags =
+    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | 0x80 /* CLONE_NEWTIME */;
 
 class Assembler {
  public:
@@ -58,7 +58,8 @@ class Assembler {
     code_[test].jf = static_cast<std::uint8_t>(code_.size() - test - 1);
   }
   /// A balanced tree over ranges [first, last] of allowed numbers: a list of 300 comparisons costs half a millisecond to install.
-  void tree(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& ranges, std::size_t begin, std::size_t end, std::uint32_t otherwise) {
+  void tree(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& ranges, std::size_t begin, std::size_t end,
+            std::uint32_t otherwise) {
     if (begin == end) return answer(otherwise);
     if (end - begin == 1) {
       code_.push_back({BPF_JMP | BPF_JGE | BPF_K, 0, 1, ranges[begin].first});

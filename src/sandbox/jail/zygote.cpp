@@ -19,8 +19,8 @@
 #include "sandbox/jail/wire.h"
 
 // Two processes come of one request. The first one (process 1 inside) borrows the zygote's memory until it executes the jailer's program
-// (CLONE_VM | CLONE_VFORK), so that the interpreter is copied once only and process 1 stays small. Between, it clones the interpreter's copy,
-// which is its child and returns from mayfly_jail_zygote_next with 0. CLONE_PARENT makes the first one the jailer's child.
+// (CLONE_VM | CLONE_VFORK), so that the interpreter is copied once only and process 1 stays small. Between, it clones the interpreter's
+// copy, which is its child and returns from mayfly_jail_zygote_next with 0. CLONE_PARENT makes the first one the jailer's child.
 
 namespace mayfly::jail {
 namespace {
@@ -31,8 +31,8 @@ struct CloneArguments {
   std::uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 };
 
-/// clone3 with the caller's own stack. Not a function call: the child's next calls would overwrite the return address that the parent, stopped
-/// meanwhile, still needs.
+/// clone3 with the caller's own stack. Not a function call: the child's next calls would overwrite the return address that the parent,
+/// stopped meanwhile, still needs.
 [[gnu::always_inline]] inline long clone3_in_place(const CloneArguments* arguments) {
 #if defined(__x86_64__)
   long result = SYS_clone3;
@@ -126,7 +126,9 @@ int become_program(Request& request, const Entry& entry) {
   char* argv[] = {name, mode, const_cast<char*>(text), const_cast<char*>(own), nullptr};
   char* environment[] = {nullptr};
   const int jailer = ::fcntl(request.fds.jailer, F_DUPFD_CLOEXEC, 20);
-  if (jailer < 0 || (children >= 0 && children != kFirstChildren && ::dup2(children, kFirstChildren) < 0) || (sync != 3 ? ::dup2(sync, 3) : ::fcntl(3, F_SETFD, 0)) < 0) give_up(sync, *fault("start its first process"));
+  if (jailer < 0 || (children >= 0 && children != kFirstChildren && ::dup2(children, kFirstChildren) < 0) ||
+      (sync != 3 ? ::dup2(sync, 3) : ::fcntl(3, F_SETFD, 0)) < 0)
+    give_up(sync, *fault("start its first process"));
   ::syscall(SYS_execveat, jailer, "", argv, environment, AT_EMPTY_PATH);
   give_up(3, *fault("start its first process"));
 }

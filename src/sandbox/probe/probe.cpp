@@ -77,6 +77,13 @@ int read_it(const Arguments& a) {
   return ::write(1, bytes, static_cast<std::size_t>(count)) == count ? 0 : 1;
 }
 
+int read_link(const Arguments& a) {
+  char text[4096] = {};
+  if (::readlink(a.at(0).c_str(), text, sizeof text - 1) < 0) return answer(false);
+  std::printf("%s\n", text);
+  return 0;
+}
+
 int write_it(const Arguments& a) {
   const int fd = ::open(a.at(0).c_str(), O_WRONLY | O_CREAT, 0644);
   return answer(fd >= 0 && ::write(fd, "x", 1) == 1);
@@ -308,25 +315,26 @@ int orphans(const Arguments&) {
 
 int crash(const Arguments&) { return ::raise(SIGSEGV); }
 
-int run_self(const Arguments& a) {
-  std::vector<char*> argv;
-  for (const std::string& text : a) argv.push_back(const_cast<char*>(text.c_str()));
-  argv.push_back(nullptr);
-  ::execv(argv[0], argv.data());
-  return answer(false);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::map<std::string, std::function<int(const Arguments&)>> probes{
-      {"exit", exit_code}, {"env", print_environment}, {"args", print_arguments}, {"fds", list_descriptors}, {"list", list_folder},
-      {"read", read_it}, {"write", write_it}, {"fill", fill}, {"status", status}, {"see", see_process}, {"connect", connect_to},
-      {"talk", talk}, {"socket", make_socket}, {"mount", mount_it}, {"unshare", unshare_user}, {"clone-user", clone_user},
-      {"clone3", clone3_it}, {"ptrace", trace_child}, {"key", add_key}, {"personality", personality}, {"io-uring", io_uring},
-      {"abstract", connect_abstract}, {"hostname", host_name}, {"memory", use_memory}, {"fork", fork_many}, {"open", open_many},
-      {"print", print_forever}, {"term", wait_for_term}, {"wait", wait_forever}, {"daemon", leave_daemon}, {"orphans", orphans},
-      {"crash", crash}, {"exec", run_self}};
+  const std::map<std::string, std::function<int(const Arguments&)>> probes{{"exit", exit_code},       {"env", print_environment},
+                                                                           {"args", print_arguments}, {"fds", list_descriptors},
+                                                                           {"list", list_folder},     {"read", read_it},
+                                                                           {"write", write_it},       {"fill", fill},
+                                                                           {"status", status},        {"see", see_process},
+                                                                           {"connect", connect_to},   {"talk", talk},
+                                                                           {"socket", make_socket},   {"mount", mount_it},
+                                                                           {"unshare", unshare_user}, {"clone-user", clone_user},
+                                                                           {"clone3", clone3_it},     {"ptrace", trace_child},
+                                                                           {"key", add_key},          {"personality", personality},
+                                                                           {"io-uring", io_uring},    {"abstract", connect_abstract},
+                                                                           {"hostname", host_name},   {"memory", use_memory},
+                                                                           {"fork", fork_many},       {"open", open_many},
+                                                                           {"print", print_forever},  {"term", wait_for_term},
+                                                                           {"wait", wait_forever},    {"daemon", leave_daemon},
+                                                                           {"orphans", orphans},      {"link", read_link},
+                                                                           {"crash", crash}};
   const auto probe = argc < 2 ? probes.end() : probes.find(argv[1]);
   if (probe == probes.end()) return 99;
   const int code = probe->second(Arguments(argv + 2, argv + argc));
