@@ -9,6 +9,7 @@ void add_agent_routes(Router& router);
 void add_run_routes(Router& router);
 void add_event_routes(Router& router);
 void add_key_routes(Router& router);
+void add_function_routes(Router& router);
 /// Health, metrics and the documents.
 void add_ops_routes(Router& router);
 

@@ -1,4 +1,5 @@
 #include "server/api.h"
+#include "server/api_functions.h"
 #include "server/body_reader.h"
 #include "server/json_views.h"
 #include "server/problem.h"
@@ -40,25 +41,36 @@ Result<std::vector<ProviderSetting>> read_providers(const JsonObject& body) {
   return out;
 }
 
-Task<Result<net::Response>> deploy(AppContext& app, Call& call) {
-  const auto body = read_object(call.request, {"agents", "providers", "directory"});
+Task<Result<net::Response>> deploy_project(AppContext& app, Call& call) {
+  const auto body = read_object(call.request, {"agents", "providers", "functions", "directory"});
   if (!body) co_return fail(body.error());
+  const auto check = call.request.query_parameter("check");
+  const bool check_only = check && *check != "0" && *check != "false";
+  Deployment deployment;
   auto specs = read_specs(*body);
   if (!specs) co_return fail(specs.error());
+  deployment.agents = *std::move(specs);
   auto providers = read_providers(*body);
   if (!providers) co_return fail(providers.error());
-  if (specs->empty() && providers->empty())
-    co_return fail("request.invalid", "there is nothing to deploy; send {\"agents\": […]} (`mayfly deploy` makes it from a mayfly.yaml)");
-  if (auto done = co_await app.providers->deploy(std::move(*providers), app.gateway); !done) co_return fail(done.error());
-  for (const agent::AgentSpec& spec : *specs)
-    if (const auto checked = check_deployable(*app.gateway, spec); !checked) co_return fail(checked.error());
-  JsonArray versions;
-  for (agent::AgentSpec& spec : *specs) {
-    auto version = co_await app.registry->deploy(std::move(spec));
-    if (!version) co_return fail(version.error());
-    versions.push_back(agent_view(*version));
+  deployment.providers = *std::move(providers);
+  if (const Json* functions = get(*body, "functions")) {
+    auto uploads = functions_from_json(*functions, check_only ? Code::MayBeAbsent : Code::Required);
+    if (!uploads) co_return fail(uploads.error());
+    deployment.functions = *std::move(uploads);
   }
-  co_return json_response(200, JsonObject{{"agents", std::move(versions)}});
+  if (deployment.agents.empty() && deployment.providers.empty() && deployment.functions.empty())
+    co_return fail("request.invalid", "there is nothing to deploy; send {\"agents\": […]} (`mayfly deploy` makes it from a mayfly.yaml)");
+  JsonArray versions, functions;
+  if (check_only) {
+    if (auto fine = check_deployment(app, deployment); !fine) co_return fail(fine.error());
+    co_return json_response(200, JsonObject{{"agents", std::move(versions)}, {"functions", std::move(functions)}, {"checked", true}});
+  }
+  auto deployed = co_await deploy(&app, std::move(deployment));
+  if (!deployed) co_return fail(deployed.error());
+  for (const agent::AgentVersion& version : deployed->agents) versions.push_back(agent_view(version));
+  for (const function::ResolvedFunction& function : deployed->functions)
+    functions.push_back(function_view(*app.functions->record(function.revision->config.name), *function.revision));
+  co_return json_response(200, JsonObject{{"agents", std::move(versions)}, {"functions", std::move(functions)}});
 }
 
 Task<Result<net::Response>> list_agents(AppContext& app, Call&) {
@@ -114,7 +126,7 @@ Result<void> check_deployable(const llm::LlmGateway& gateway, const agent::Agent
 }
 
 void add_agent_routes(Router& router) {
-  router.add("POST", "/v1/deploy", {{Scope::Deploy}}, deploy);
+  router.add("POST", "/v1/deploy", {{Scope::Deploy}}, deploy_project);
   router.add("GET", "/v1/agents", {{Scope::Read, Scope::Invoke}}, list_agents);
   router.add("GET", "/v1/agents/{name}", {{Scope::Read}}, get_agent);
   router.add("DELETE", "/v1/agents/{name}", {{Scope::Deploy}}, remove_agent);

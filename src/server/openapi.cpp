@@ -48,6 +48,10 @@ JsonObject responses_of(const Endpoint& endpoint) {
     if (endpoint.id == "invoke") finished["content"].get_object()["text/event-stream"] = content_of("(events)")["text/event-stream"];
     out["200"] = std::move(finished);
   }
+  if (endpoint.id == "putFunction") {
+    out["200"] = success;
+    out["200"].get_object()["description"] = "Changed, or as it was";
+  }
   out[std::to_string(endpoint.status)] = std::move(success);
   if (endpoint.result == "(events)") out["204"] = JsonObject{{"description", "The run has ended and the reader has everything"}};
   const bool names_a_thing = endpoint.path.contains('{') || endpoint.query.contains("of_run");
@@ -84,9 +88,9 @@ JsonObject operation_of(const Endpoint& endpoint) {
   if (endpoint.scopes.empty()) out["security"] = JsonArray();
   if (JsonArray parameters = parameters_of(endpoint); !parameters.empty()) out["parameters"] = std::move(parameters);
   if (!endpoint.body.empty())
-    out["requestBody"] =
-        JsonObject{{"required", endpoint.body == "Invocation" || endpoint.body == "ModelCall" || endpoint.body == "Deployment"},
-                   {"content", content_of(endpoint.body)}};
+    out["requestBody"] = JsonObject{{"required", endpoint.body == "Invocation" || endpoint.body == "ModelCall" ||
+                                                     endpoint.body == "Deployment" || endpoint.body == "FunctionUpload"},
+                                    {"content", content_of(endpoint.body)}};
   out["responses"] = responses_of(endpoint);
   return out;
 }
@@ -96,6 +100,7 @@ JsonArray tags() {
     return JsonObject{{"name", name}, {"description", description}};
   };
   return {tag("agents", "What is deployed"),
+          tag("functions", "Code that runs on demand"),
           tag("runs", "What ran, runs and waits"),
           tag("questions", "What runs ask people"),
           tag("sessions", "Conversations"),
