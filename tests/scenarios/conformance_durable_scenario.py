@@ -34,6 +34,7 @@ def main():
         # A key mf_ID_SECRET as AWS credentials: its id in capitals, and the whole text.
         keys = {"AWS_ACCESS_KEY_ID": "MAYFLYKEY" + server.key.split("_")[1].upper(), "AWS_SECRET_ACCESS_KEY": server.key}
         command = [str(PREFIX / "venv/bin/python"), str(DURABLE / "run.py"), "--prefix", str(PREFIX), "--endpoint", server.url]
+        command += ["--logs", str(server.data / "logs")]
         command += shlex.split(os.environ.get("DURABLE_ARGUMENTS", ""))
         done = subprocess.run(command, env=environment(**keys), timeout=1800)
         if done.returncode != 0:
