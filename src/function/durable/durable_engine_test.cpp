@@ -97,6 +97,7 @@ class World {
   }
 
   asio::io_context io_;
+  asio::executor_work_guard<Executor> guard_ = asio::make_work_guard(io_);
   SimClock clock_;
   SimDisk disk_;
   MemoryBlobStore blobs_;
