@@ -23,6 +23,8 @@ import zipfile
 
 BIN, WORK = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 REPS = int(sys.argv[3]) if len(sys.argv) > 3 else 3
+# Everything that can be left out where each process has its own root folder.
+LAYERS = "user_namespace,pid_namespace,net_namespace,ipc_namespace,uts_namespace,cgroup_namespace,seccomp,landlock,capabilities,no_new_privileges,rlimits,cgroup_memory,cgroup_cpu,cgroup_pids"
 COLD, WARM_SECONDS, BURST = 20, 3.0, 100
 
 PYTHON = """
@@ -115,10 +117,10 @@ def zipped(files, folder=None):
 
 
 class Server:
-    def __init__(self, name, *arguments):
+    def __init__(self, name, **settings):
         self.data = WORK / name
-        self.process = subprocess.Popen([BIN, "serve", "--data", self.data, "--listen", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE,
-                                        stderr=open(WORK / f"{name}.log", "wb"), env={**os.environ, "NO_COLOR": "1"})
+        self.process = subprocess.Popen([BIN, "serve", "--data", self.data, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE,
+                                        stderr=open(WORK / f"{name}.log", "wb"), env={**os.environ, "NO_COLOR": "1", **settings})
         for line in self.process.stdout:
             if found := re.search(rb"listens on http://127.0.0.1:(\d+)", line):
                 self.port = int(found.group(1))
@@ -257,14 +259,14 @@ def main():
     bootstrap = compile_c()
     plain_starts()
     for rep in range(REPS):
-        for level, arguments in (("all", ()), ("none", ("--sandbox-without", "all"))):
-            server = Server(f"data-{level}-{rep}", *arguments)
+        for level, without in (("all", ""), ("none", LAYERS)):
+            server = Server(f"data-{level}-{rep}", MAYFLY_SANDBOX_WITHOUT=without)
             starts(server, level, bootstrap)
             if level == "all":
                 burst(server)
                 durable(server)
             server.stop()
-        idle = Server(f"data-idle-{rep}", "--function-idle", "200ms")
+        idle = Server(f"data-idle-{rep}", MAYFLY_FUNCTION_IDLE_TIMEOUT="200ms")
         idle.create("python", "python3.11", "app.handler", zipped({"app.py": PYTHON}))
         idle.invoke("python", {})
         deadline = time.time() + 10

@@ -8,7 +8,7 @@ import os
 import signal
 
 from durable_lib import DurableExecution, create_order_functions
-from lib import Server, TemporaryFolder, check, equal, wait_until
+from lib import Server, TemporaryFolder, check, environment, equal, wait_until
 
 STEPS = ["reserve", "price", "charge", "notify"]
 
@@ -85,7 +85,7 @@ def test_killing_both_at_every_event():
 
 def test_nothing_runs_while_an_execution_waits_and_nothing_is_left_behind():
     with TemporaryFolder() as folder:
-        server = Server(folder / "data", arguments=["--function-idle", "100ms"])
+        server = Server(folder / "data", env=environment(MAYFLY_FUNCTION_IDLE_TIMEOUT="100ms"))
         with server:
             create_order_functions(server)
             execution = DurableExecution(server, "waiting").start()
