@@ -33,8 +33,16 @@ std::string log_stream(const InstancePlace& place) {
                      to_hex(secure_random_bytes(16)));
 }
 
+/// What goes past the proxy. The loopback device inside is the function's own, unless its allow-list means the host's.
+std::string no_proxy(const Egress& egress) {
+  const bool means_host = std::ranges::any_of(egress.allow, [](const std::string& pattern) {
+    return pattern.starts_with("127.") || pattern.starts_with("localhost") || pattern.starts_with("[::1]");
+  });
+  return means_host ? "127.0.0.2" : "127.0.0.2,127.0.0.1,localhost";
+}
+
 /// What the user's configuration may replace.
-void add_defaults(Environment& out, const InstancePlan& plan, const SupervisorOptions& options, const std::string& address) {
+void add_defaults(Environment& out, const InstancePlan& plan, const Egress& egress, const SupervisorOptions& options, const std::string& address) {
   const std::string key = options.gateway_key_prefix + random_key(24);
   std::string access = to_hex(secure_random_bytes(8));
   std::ranges::transform(access, access.begin(), [](char c) { return c >= 'a' && c <= 'f' ? static_cast<char>(c - 32) : c; });
@@ -57,7 +65,7 @@ void add_defaults(Environment& out, const InstancePlan& plan, const SupervisorOp
   if (plan.has_proxy) {
     const std::string proxy = plan.spec.host_network ? "http://${listen:1}" : "http://" + std::string(kProxyAddress);
     for (const char* name : {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}) out[name] = proxy;
-    for (const char* name : {"NO_PROXY", "no_proxy"}) out[name] = "127.0.0.2,127.0.0.1,localhost";
+    for (const char* name : {"NO_PROXY", "no_proxy"}) out[name] = no_proxy(egress);
     out["NODE_USE_ENV_PROXY"] = "1";
   }
 }
@@ -159,7 +167,7 @@ Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorO
 
   const std::string address = plan.spec.host_network ? "${listen:0}" : std::string(kRuntimeApiAddress);
   Environment environment;
-  add_defaults(environment, plan, options, address);
+  add_defaults(environment, plan, config.egress, options, address);
   for (const auto& [name, value] : config.environment) environment[name] = value;
   add_reserved(environment, place, plan, address);
   for (const auto& [name, value] : environment) plan.spec.environment.push_back(name + "=" + value);

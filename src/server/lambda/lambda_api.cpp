@@ -224,7 +224,8 @@ Task<> serve_instance(AppContext* app, std::shared_ptr<faces::FaceState> faces, 
 net::BodyPolicy body_policy(const net::Request& head, std::size_t body_bytes_max) {
   net::BodyPolicy out;
   const bool is_code = head.path == "/2015-03-31/functions" || head.path == "/2015-03-31/functions/" ||
-                       (head.path.starts_with("/2015-03-31/functions/") && head.path.ends_with("/code"));
+                       (head.path.starts_with("/2015-03-31/functions/") && head.path.ends_with("/code")) ||
+                       (head.method == "PUT" && head.path.starts_with("/v1/functions/"));
   const bool is_payload = head.path.ends_with("/invocations") || head.path.ends_with("/response-streaming-invocations") ||
                           head.path.starts_with("/2025-12-01/") || head.path.starts_with("/lambda-url/");
   // Who does not even claim a right to deploy gets no memory for it.
