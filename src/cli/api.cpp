@@ -52,7 +52,10 @@ Error error_of(int status, std::string_view body, const Connection& connection) 
   if (const auto parsed = parse_json(body); parsed && parsed->is_object()) {
     const JsonObject& problem = parsed->get_object();
     error.code = get_string(problem, "code", error.code);
-    error.message = get_string(problem, "detail", get_string(problem, "title", error.message));
+    // The Lambda API says `message` or `Message`.
+    const std::string lambda = get_string(problem, "message", get_string(problem, "Message", error.message));
+    error.message = get_string(problem, "detail", get_string(problem, "title", lambda));
+    if (status == 404 && !problem.contains("code")) error.code = "lambda.not_found";
   }
   if (status == 401) {
     error.message += connection.key.empty() ? fmt::format(
@@ -74,7 +77,7 @@ Error Api::unreachable(const Error& error) const {
   return error;
 }
 
-Task<Result<std::string>> Api::text(std::string method, std::string path, std::string body, net::Headers headers) {
+Task<Result<std::string>> Api::text(std::string method, std::string path, std::string body, net::Headers headers, Millis timeout) {
   net::ClientRequest request;
   request.method = std::move(method);
   request.url = connection_.url + path;
@@ -83,7 +86,7 @@ Task<Result<std::string>> Api::text(std::string method, std::string path, std::s
   request.body = std::move(body);
   request.egress = net::EgressPolicy::trusted();
   request.connect_timeout = Millis{5'000};
-  request.total_timeout = Millis{120'000};
+  request.total_timeout = timeout;
   request.body_bytes_max = kAnswerBytesMax;
   auto answer = co_await http_.send(std::move(request));
   if (!answer) co_return fail(unreachable(answer.error()));

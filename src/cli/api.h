@@ -38,7 +38,8 @@ class Api {
   Task<Result<Json>> get(std::string path) { return call("GET", std::move(path)); }
   Task<Result<Json>> post(std::string path, Json body) { return call("POST", std::move(path), std::move(body)); }
   /// The bytes of a 2xx answer.
-  Task<Result<std::string>> text(std::string method, std::string path, std::string body, net::Headers headers);
+  Task<Result<std::string>> text(std::string method, std::string path, std::string body, net::Headers headers,
+                                 Millis timeout = Millis{120'000});
   /// Events until the server ends the stream (success) or it breaks. Errors as above, and `sse.too_large`.
   /// `on_bytes` is called for whatever arrives, heartbeats too.
   Task<Result<void>> events(std::string path, std::string last_event_id, std::function<void(net::SseEvent)> on_event,

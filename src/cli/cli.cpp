@@ -30,6 +30,7 @@ class Commands {
     add_server_commands();
     add_project_commands();
     add_run_commands();
+    add_function_commands();
     add_question_commands();
     add_change_commands();
     add_key_commands();
@@ -124,9 +125,26 @@ class Commands {
     sub->add_flag("--json", common_.json, "Print JSON for programs");
     runs_here(sub, [this] { return validate(terminal_, path_, common_.json); });
 
-    sub = command("deploy", "Give the server the agents of a project", "  mayfly deploy\n  mayfly deploy shop/mayfly.yaml");
-    sub->add_option("project", path_, "A mayfly.yaml or its folder")->capture_default_str();
-    runs_on_server(sub, [this](Env& env) { return deploy(env, path_); });
+    sub = command("deploy", "Give the server the agents and functions of a project, or one folder as a function",
+                  "  mayfly deploy\n  mayfly deploy shop/mayfly.yaml\n"
+                  "  mayfly deploy ./resize --name resize             # a Lambda handler; runtime and handler are found in its files\n"
+                  "  mayfly deploy ./state --name agent-state --handler app.lambda_handler --env TABLE=agent-state --allow db.example.com");
+    sub->add_option("project", deploy_.path, "A mayfly.yaml or its folder; with --name a folder with code")->capture_default_str();
+    sub->add_option("--name", deploy_.name, "Deploy the folder as a function of this name")->group("Function");
+    const auto of_function = [&](const char* option, auto& value, const char* what) {
+      return sub->add_option(option, value, what)->needs("--name")->group("Function");
+    };
+    of_function("--runtime", deploy_.runtime, "python3, nodejs, provided or http; default: from the files");
+    of_function("--handler", deploy_.handler, "FILE.FUNCTION; default: from the files");
+    of_function("--memory", deploy_.memory, "MiB; default 256")->check(CLI::PositiveNumber);
+    of_function("--timeout", deploy_.timeout, "Of one invocation, like 30s");
+    of_function("--env", deploy_.environment, "NAME=value, or NAME with its value here; may be given several times")
+        ->allow_extra_args(false);
+    of_function("--egress", deploy_.egress, "none (default) or open");
+    of_function("--allow", deploy_.allow, "A host that it may connect to; may be given several times")
+        ->allow_extra_args(false)
+        ->excludes("--egress");
+    runs_on_server(sub, [this](Env& env) { return deploy(env, deploy_); });
 
     sub = command("agents", "List the deployed agents", "  mayfly agents");
     runs_on_server(sub, [](Env& env) { return agents(env); });
@@ -191,6 +209,62 @@ class Commands {
     sub->add_option("run", run_, "The run's id")->required();
     sub->add_flag("-f,--follow", flag_, "Go on until the run has ended");
     runs_on_server(sub, [this](Env& env) { return logs(env, run_, flag_); });
+  }
+
+  CLI::App* inner(CLI::App* outer, const std::string& name, const std::string& what, const std::string& examples) {
+    CLI::App* sub = outer->add_subcommand(name, what);
+    sub->footer("Examples:\n" + examples + "\n\n" + kExitCodes);
+    return sub;
+  }
+
+  void add_function_commands() {
+    auto* all =
+        command("functions", "Look at functions and invoke them",
+                "  mayfly functions list\n  mayfly fn invoke agent-state '{\"session_id\": \"ann\"}'\n  mayfly fn logs agent-state");
+    all->alias("fn")->require_subcommand(1);
+    auto* sub = inner(all, "list", "List the deployed functions", "  mayfly fn list\n  mayfly fn list --json");
+    runs_on_server(sub, [](Env& env) { return list_functions(env); });
+    sub = inner(all, "show", "Show a function: code, limits, versions, processes", "  mayfly fn show agent-state");
+    sub->add_option("function", text_, "NAME or NAME:QUALIFIER")->required();
+    runs_on_server(sub, [this](Env& env) { return show_function(env, text_); });
+    sub = inner(all, "invoke", "Invoke a function and print what it returns",
+                "  mayfly fn invoke hello '{\"name\": \"Ann\"}'\n  mayfly fn invoke hello @event.json --log\n"
+                "  echo '[1, 2]' | mayfly fn invoke sum -\n  mayfly fn invoke order '{\"id\": 7}' --async --execution-name order-7");
+    sub->add_option("function", function_.name, "NAME or NAME:QUALIFIER")->required();
+    sub->add_option("event", function_.event, "JSON; - reads standard input, @FILE a file; default {}");
+    sub->add_flag("--async", function_.async, "Do not wait; it is tried with retries");
+    sub->add_flag("--log", function_.log, "Show the end of its log");
+    sub->add_option("--execution-name", function_.execution_name, "Of a durable function: the same name finds the same execution");
+    runs_on_server(sub, [this](Env& env) { return invoke_function(env, function_); });
+    sub = inner(all, "logs", "Print the newest lines of a function's log", "  mayfly fn logs hello\n  mayfly fn logs hello -n 1000");
+    sub->add_option("function", text_, "The function's name")->required();
+    sub->add_option("-n,--lines", lines_, "At most so many")->check(CLI::Range(1, 10000))->capture_default_str();
+    runs_on_server(sub, [this](Env& env) { return function_logs(env, text_, lines_); });
+    sub = inner(all, "delete", "Delete a function with its versions; its running executions go on", "  mayfly fn delete hello");
+    sub->add_option("function", text_, "The function's name")->required();
+    runs_on_server(sub, [this](Env& env) { return delete_function(env, text_); });
+    add_execution_commands();
+  }
+
+  void add_execution_commands() {
+    auto* all =
+        command("executions", "Look at executions of durable functions", "  mayfly executions list order\n  mayfly executions history ARN");
+    all->require_subcommand(1);
+    auto* sub = inner(all, "list", "List a function's executions, newest first", "  mayfly executions list order --status running");
+    sub->add_option("function", text_, "The function's name")->required();
+    sub->add_option("--status", session_, "running, succeeded, failed, timed_out or stopped");
+    sub->add_option("--limit", lines_, "At most so many")->check(CLI::Range(1, 1000))->capture_default_str();
+    runs_on_server(sub, [this](Env& env) { return list_executions(env, text_, session_, lines_); });
+    sub = inner(all, "show", "Show one execution", "  mayfly executions show ARN");
+    sub->add_option("arn", text_, "The execution's ARN")->required();
+    runs_on_server(sub, [this](Env& env) { return show_execution(env, text_); });
+    sub = inner(all, "history", "Show what an execution did, event by event", "  mayfly executions history ARN");
+    sub->add_option("arn", text_, "The execution's ARN")->required();
+    runs_on_server(sub, [this](Env& env) { return execution_history(env, text_); });
+    sub = inner(all, "stop", "Stop an execution", "  mayfly executions stop ARN --reason \"no longer needed\"");
+    sub->add_option("arn", text_, "The execution's ARN")->required();
+    sub->add_option("--reason", session_, "Kept with the execution");
+    runs_on_server(sub, [this](Env& env) { return stop_execution(env, text_, session_); });
   }
 
   void add_question_commands() {
@@ -265,13 +339,15 @@ class Commands {
   CommonOptions common_;
   ServeOptions serve_;
   DemoOptions demo_;
+  DeployOptions deploy_;
+  FunctionInvokeOptions function_;
   InvokeOptions invoke_;
   RunsOptions runs_;
   ShowOptions show_;
   AnswerOptions answer_;
   std::string agent_, run_, session_, text_, path_ = ".";
   std::vector<std::string> words_;
-  std::int64_t number_ = 0;
+  std::int64_t number_ = 0, lines_ = 100;
   bool flag_ = false;
 };
 

@@ -33,13 +33,59 @@ TEST(CommandLine, HelpsWithEveryCommandAndSaysTheExitCodes) {
   const Said all = run({"--help"});
   EXPECT_EQ(all.code, 0);
   for (const char* command :
-       {"serve",     "demo",    "init", "validate", "deploy", "agents", "invoke", "chat",     "runs", "show",   "logs",
-        "questions", "approve", "deny", "answer",   "cancel", "replay", "fork",   "rollback", "keys", "doctor", "version"}) {
+       {"serve",   "demo", "init",   "validate", "deploy", "agents", "invoke",   "chat", "runs",   "show",    "logs",      "questions",
+        "approve", "deny", "answer", "cancel",   "replay", "fork",   "rollback", "keys", "doctor", "version", "functions", "executions"}) {
     EXPECT_NE(all.out.find(command), std::string::npos) << command;
     const Said one = run({command, "--help"});
     EXPECT_EQ(one.code, 0) << command;
     EXPECT_NE(one.out.find("Exit codes"), std::string::npos) << command;
   }
+}
+
+TEST(CommandLine, HelpsWithFunctionsUnderBothNames) {
+  for (const char* outer : {"functions", "fn"})
+    for (const char* command : {"list", "show", "invoke", "logs", "delete"}) {
+      const Said said = run({outer, command, "--help"});
+      EXPECT_EQ(said.code, 0) << command;
+      EXPECT_NE(said.out.find("Exit codes"), std::string::npos) << command << said.out;
+    }
+  for (const char* command : {"list", "show", "history", "stop"}) EXPECT_EQ(run({"executions", command, "--help"}).code, 0) << command;
+  EXPECT_EQ(run({"fn"}).code, 2);
+  EXPECT_EQ(run({"fn", "invoke"}).code, 2);
+  EXPECT_EQ(run({"fn", "logs", "hello", "-n", "0"}).code, 2);
+}
+
+TEST(CommandLine, RefusesAnEventThatIsNotJson) {
+  const Said said = run({"fn", "invoke", "hello", "Ann", "--url", "http://127.0.0.1:1"});
+  EXPECT_EQ(said.code, 2);
+  EXPECT_NE(said.err.find("quotes"), std::string::npos) << said.err;
+  EXPECT_EQ(run({"fn", "invoke", "hello", "{}", "--url", "http://127.0.0.1:1"}).code, 3);
+}
+
+TEST(CommandLine, DeploysAFolderAsAFunctionOnlyByItsName) {
+  const TemporaryDirectory folder;
+  std::ofstream(folder.path + "/app.py") << "def handler(event, context):\n  return event\n";
+  const char* path = folder.path.c_str();
+  const Said unnamed = run({"deploy", path, "--url", "http://127.0.0.1:1"});
+  EXPECT_EQ(unnamed.code, 1);
+  EXPECT_NE(unnamed.err.find("--name NAME"), std::string::npos) << unnamed.err;
+  EXPECT_EQ(run({"deploy", path, "--runtime", "python3", "--url", "http://127.0.0.1:1"}).code, 2) << "only with --name";
+  EXPECT_EQ(run({"deploy", path, "--name", "f", "--egress", "open", "--allow", "x.example", "--url", "http://127.0.0.1:1"}).code, 2);
+  const Said found = run({"deploy", path, "--name", "f", "--env", "A1=b", "--url", "http://127.0.0.1:1"});
+  EXPECT_EQ(found.code, 3) << "everything is fine here, but no server answers";
+  EXPECT_NE(found.err.find("packed f: app.handler (python3.13)"), std::string::npos) << found.err;
+  const Said wrong = run({"deploy", path, "--name", "f", "--timeout", "1d", "--url", "http://127.0.0.1:1"});
+  EXPECT_NE(wrong.err.find("from 1s to 15m"), std::string::npos) << wrong.err;
+}
+
+TEST(Validate, CountsAgentsAndFunctions) {
+  const TemporaryDirectory folder;
+  std::filesystem::create_directories(folder.path + "/f");
+  std::ofstream(folder.path + "/f/app.py") << "def handler(event, context):\n  return event\n";
+  std::ofstream(folder.path + "/mayfly.yaml") << "version: 1\nfunctions:\n  f: {code: f}\n";
+  EXPECT_EQ(run({"validate", folder.path.c_str()}).out, "valid: 1 function (f)\n");
+  std::ofstream(folder.path + "/mayfly.yaml", std::ios::app) << "agents:\n  a: {model: openai/x, instructions: x}\n";
+  EXPECT_EQ(run({"validate", folder.path.c_str()}).out, "valid: 1 agent (a), 1 function (f)\n");
 }
 
 TEST(CommandLine, RefusesWrongUsageWithAHint) {
@@ -132,6 +178,12 @@ TEST(Problems, BecomeSentencesAndExitCodes) {
 }
 
 const ViewOptions kPlain{.now = from_unix_ms(1'795'000'000'000)};
+
+TEST(Problems, OfTheLambdaApiAreUnderstood) {
+  const Error error = error_of(404, R"({"Type":"User","Message":"Function not found: arn:x"})", {});
+  EXPECT_EQ(error.message, "Function not found: arn:x");
+  EXPECT_EQ(exit_code_of(error), ExitCode::NotFound);
+}
 
 TEST(RunsTable, SaysWhyARunWaits) {
   const JsonArray runs{

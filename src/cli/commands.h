@@ -89,9 +89,36 @@ Task<ExitCode> cancel(Env& env, std::string run, std::string reason);
 Task<ExitCode> fork(Env& env, std::string run, std::int64_t at, std::string instructions_file, std::string model);
 Task<ExitCode> replay(Env& env, std::string run, std::string project, std::string agent);
 
-Task<ExitCode> deploy(Env& env, std::string path);
+struct DeployOptions {
+  std::string path = ".";  ///< a mayfly.yaml or its folder; with `name` a folder with a function's code
+  std::string name;
+  std::string runtime, handler, timeout, egress;  ///< of that function; empty: guessed, or the default
+  std::int64_t memory = 0;
+  std::vector<std::string> environment;  ///< NAME=value, or NAME: its value here
+  std::vector<std::string> allow;        ///< hosts that it may connect to
+};
+Task<ExitCode> deploy(Env& env, DeployOptions options);
 Task<ExitCode> rollback(Env& env, std::string agent, std::int64_t version);
 Task<ExitCode> agents(Env& env);
+
+Task<ExitCode> list_functions(Env& env);
+Task<ExitCode> show_function(Env& env, std::string name);
+struct FunctionInvokeOptions {
+  std::string name;
+  std::string event;  ///< JSON; "-": standard input; "@FILE": a file; empty: {}
+  std::string execution_name;
+  bool async = false;
+  bool log = false;  ///< the end of the invocation's log, as a note
+};
+Task<ExitCode> invoke_function(Env& env, FunctionInvokeOptions options);
+Task<ExitCode> function_logs(Env& env, std::string name, std::int64_t lines);
+Task<ExitCode> delete_function(Env& env, std::string name);
+
+Task<ExitCode> list_executions(Env& env, std::string function, std::string status, std::int64_t limit);
+Task<ExitCode> show_execution(Env& env, std::string arn);
+Task<ExitCode> execution_history(Env& env, std::string arn);
+Task<ExitCode> stop_execution(Env& env, std::string arn, std::string reason);
+
 Task<ExitCode> list_keys(Env& env);
 Task<ExitCode> create_key(Env& env, std::string name, std::vector<std::string> scopes, std::string expires_in);
 Task<ExitCode> revoke_key(Env& env, std::string id);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/project_deploy.h"
 #include "cli/project_json.h"
 #include "cli/run_view.h"
 #include "cli/server_host.h"
@@ -104,7 +105,7 @@ Task<> answer_ticket(Env& env, agent::AgentSpec spec, Ticket ticket, DemoOptions
 }
 
 Task<ExitCode> play(Env& env, agent::Project project, std::vector<Ticket> tickets, DemoOptions options) {
-  const auto deployed = co_await env.api.post("/v1/deploy", deploy_body(project));
+  const auto deployed = co_await deploy_to_server(env, project);
   if (!deployed) co_return env.terminal.error(deployed.error());
   const agent::AgentSpec& spec = project.agents.front();
   env.terminal.note(

@@ -115,6 +115,34 @@ bool port_is_free(std::uint16_t port) {
   return free;
 }
 
+/// Which layers confine functions there.
+Task<> check_sandbox(Env& env, std::vector<Check>& out) {
+  const auto answer = co_await env.api.get("/v1/sandbox");
+  if (!answer) {
+    out.push_back({Verdict::Warn, "sandbox", answer.error().message, "the key needs the scope read"});
+    co_return;
+  }
+  const JsonArray layers = items_of(*answer, "layers");
+  if (layers.empty()) {
+    out.push_back({Verdict::Warn, "sandbox", "none: functions cannot run", "the server's log says why it could not be started"});
+    co_return;
+  }
+  std::string active;
+  std::size_t count = 0;
+  for (const Json& item : layers) {
+    if (!item.is_object()) continue;
+    const JsonObject& layer = item.get_object();
+    const std::string name = get_string(layer, "layer");
+    if (get_bool(layer, "active")) {
+      active += (active.empty() ? "" : ", ") + name;
+      ++count;
+      continue;
+    }
+    out.push_back({Verdict::Warn, "sandbox", name + " is missing", get_string(layer, "detail")});
+  }
+  out.push_back({Verdict::Ok, "sandbox", fmt::format("{} of {} layers active: {}", count, layers.size(), active), ""});
+}
+
 Task<ExitCode> check_server(Env& env, std::vector<Check>& out) {
   const std::string& url = env.api.connection().url;
   const auto health = co_await env.api.text("GET", "/healthz", "", {});
@@ -132,6 +160,7 @@ Task<ExitCode> check_server(Env& env, std::vector<Check>& out) {
   const auto agents = co_await env.api.get("/v1/agents");
   out.push_back({agents ? Verdict::Ok : Verdict::Fail, "key", agents ? "is accepted" : agents.error().message,
                  "give a key with --key or MAYFLY_API_KEY, or --data with the server's data directory"});
+  if (agents) co_await check_sandbox(env, out);
   co_return ExitCode::Ok;
 }
 

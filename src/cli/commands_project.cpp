@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "cli/commands.h"
+#include "cli/project_deploy.h"
 #include "cli/project_json.h"
 #include "cli/project_template.h"
 #include "cli/run_view.h"
@@ -55,32 +56,97 @@ ExitCode validate(const Terminal& terminal, const std::string& path, bool json) 
     say_problems(terminal, project.error());
     return terminal.error(problems_error(project.error().size()));
   }
-  std::string names;
-  for (const auto& spec : project->agents) names += (names.empty() ? "" : ", ") + spec.name;
-  terminal.line(fmt::format("valid: {} agent{} ({})", project->agents.size(), project->agents.size() == 1 ? "" : "s", names));
+  std::string agents, functions;
+  for (const auto& spec : project->agents) agents += (agents.empty() ? "" : ", ") + spec.name;
+  for (const auto& spec : project->functions) functions += (functions.empty() ? "" : ", ") + spec.config.name;
+  const auto counted = [](std::size_t count, std::string_view what, const std::string& names) {
+    return count == 0 ? std::string() : fmt::format("{} {}{} ({})", count, what, count == 1 ? "" : "s", names);
+  };
+  const std::string first = counted(project->agents.size(), "agent", agents),
+                    second = counted(project->functions.size(), "function", functions);
+  terminal.line(fmt::format("valid: {}{}{}", first, first.empty() || second.empty() ? "" : ", ", second));
   return ExitCode::Ok;
 }
 
-Task<ExitCode> deploy(Env& env, std::string path) {
-  const auto project = agent::load_project(path);
-  if (!project) {
-    say_problems(env.terminal, project.error());
-    co_return env.terminal.error(problems_error(project.error().size()));
+namespace {
+
+/// A folder with a handler, by what the command line says about it.
+Result<agent::Project> project_of_folder(const DeployOptions& options) {
+  JsonObject settings;
+  const auto set = [&settings](std::string_view key, const std::string& value) {
+    if (!value.empty()) settings[key] = value;
+  };
+  set("runtime", options.runtime);
+  set("handler", options.handler);
+  set("timeout", options.timeout);
+  set("egress", options.egress);
+  if (options.memory > 0) settings["memory"] = options.memory;
+  if (!options.allow.empty()) {
+    JsonArray hosts;
+    for (const std::string& host : options.allow) hosts.emplace_back(host);
+    settings["egress"] = JsonObject{{"allow", std::move(hosts)}};
   }
-  const auto answer = co_await env.api.post("/v1/deploy", deploy_body(*project));
+  JsonObject variables;
+  for (const std::string& given : options.environment) {
+    const auto split = given.find('=');
+    const char* here = split == std::string::npos ? std::getenv(given.c_str()) : nullptr;
+    if (split == std::string::npos && !here)
+      return fail("usage", fmt::format("--env {}: the variable is not set here; write {}=value", given, given));
+    variables[given.substr(0, split)] = here ? std::string(here) : given.substr(split + 1);
+  }
+  if (!variables.empty()) settings["environment"] = std::move(variables);
+  auto spec = agent::function_of_folder(options.path, options.name, settings);
+  if (!spec) return fail(spec.error());
+  agent::Project project;
+  project.functions.push_back(*std::move(spec));
+  return project;
+}
+
+/// What was deployed, one line each.
+void say_deployed(const Env& env, const Json& answer) {
+  for (const Json& item : items_of(answer, "functions")) {
+    if (!item.is_object()) continue;
+    const JsonObject& function = item.get_object();
+    const std::string url = get_string(function, "url");
+    env.terminal.line(fmt::format("deployed function {} (revision {}){}", one_line(get_string(function, "name"), 64),
+                                  get_int(function, "revision"), url.empty() ? "" : ": " + env.api.connection().url + one_line(url, 200)));
+  }
+  for (const Json& item : items_of(answer, "agents")) {
+    if (!item.is_object()) continue;
+    const JsonObject& agent = item.get_object();
+    env.terminal.line(fmt::format("deployed {} (version {})", one_line(get_string(agent, "name"), 64), get_int(agent, "version")));
+  }
+}
+
+}  // namespace
+
+Task<ExitCode> deploy(Env& env, DeployOptions options) {
+  agent::Project project;
+  if (!options.name.empty()) {
+    auto made = project_of_folder(options);
+    if (!made) co_return env.terminal.error(made.error());
+    project = *std::move(made);
+  } else {
+    std::error_code code;
+    if (fs::is_directory(options.path, code) && !fs::exists(fs::path(options.path) / "mayfly.yaml", code))
+      co_return env.terminal.error(
+          {"project.invalid", fmt::format("`{}` holds no mayfly.yaml; write one with `mayfly init`, or deploy the folder as a function: "
+                                          "mayfly deploy {} --name NAME",
+                                          options.path, options.path)});
+    auto loaded = agent::load_project(options.path);
+    if (!loaded) {
+      say_problems(env.terminal, loaded.error());
+      co_return env.terminal.error(problems_error(loaded.error().size()));
+    }
+    project = *std::move(loaded);
+  }
+  const auto answer = co_await deploy_to_server(env, project);
   if (!answer) co_return env.terminal.error(answer.error());
   if (env.json) {
     env.terminal.line(to_text(*answer));
     co_return ExitCode::Ok;
   }
-  const JsonArray* list = answer->is_object() ? get_array(answer->get_object(), "agents") : answer->if_array();
-  if (list) {
-    for (const Json& item : *list) {
-      if (!item.is_object()) continue;
-      const JsonObject& agent = item.get_object();
-      env.terminal.line(fmt::format("deployed {} (version {})", one_line(get_string(agent, "name"), 64), get_int(agent, "version")));
-    }
-  }
+  say_deployed(env, *answer);
   co_return ExitCode::Ok;
 }
 
