@@ -5,108 +5,7 @@
 namespace mayfly::function {
 namespace {
 
-class World {
- public:
-  ~World() {
-    for (auto& server : servers_) server->die();
-    disk_.release_crashed();
-  }
-  DurableServer& server() { return *servers_.back(); }
-  void boot() {
-    servers_.push_back(std::make_unique<DurableServer>(io_, clock_, disk_, blobs_, outside_, ++seed_));
-    server().tasks.spawn(server().open());
-  }
-  void crash() {
-    server().die();
-    boot();
-  }
-  bool run_until(const std::function<bool()>& done) {
-    for (int i = 0; i < 100'000; ++i) {
-      if (done()) return true;
-      if (io_.poll_one() == 0 && !clock_.advance()) return done();
-    }
-    return done();
-  }
-  template <class T>
-  static Task<> keep(Task<T> task, std::shared_ptr<std::optional<T>> out) {
-    out->emplace(co_await std::move(task));
-  }
-  template <class T>
-  std::shared_ptr<std::optional<T>> begin(Task<T> task) {
-    auto out = std::make_shared<std::optional<T>>();
-    server().tasks.spawn(keep(std::move(task), out));
-    return out;
-  }
-  template <class T>
-  T wait(Task<T> task) {
-    auto out = begin(std::move(task));
-    EXPECT_TRUE(run_until([&] { return out->has_value(); }));
-    return std::move(**out);
-  }
-  Invoke request(const std::string& function, const std::string& name, const std::string& payload = "\"in\"") {
-    return {.function = {function, ""}, .payload = payload, .execution_name = name};
-  }
-  /// Invokes under a name, again and again until an answer comes, whatever crashes meanwhile. `before_commit`: the server dies when the
-  /// disk has seen so many; 0: never.
-  Invoked invoke_through_crashes(const std::string& function, std::size_t crash_at) {
-    boot();
-    std::optional<Invoked> answer;
-    bool crashed = crash_at == 0;
-    std::shared_ptr<std::optional<Result<Invoked>>> asked;
-    run_until([&] {
-      if (!crashed && disk_.batches_applied() >= crash_at) {
-        crashed = true;
-        asked.reset();
-        crash();
-      }
-      if (!server().ready) return false;
-      if (!asked) asked = begin(server().functions->invoke(request(function, "one")));
-      answer_callbacks();
-      if (asked->has_value()) {
-        if (**asked)
-          answer = ***asked;
-        else
-          asked.reset();
-      }
-      return answer.has_value();
-    });
-    EXPECT_TRUE(answer) << "no answer when crashed at commit " << crash_at;
-    return answer.value_or(Invoked{});
-  }
-  void answer_callbacks() {
-    for (const auto& [operation, id] : outside_.callbacks)
-      if (outside_.answered.insert(operation + "@" + std::to_string(servers_.size())).second) server().tasks.spawn(answer(&server(), id));
-  }
-  static Task<> answer(DurableServer* server, std::string id) {
-    co_await sleep_for(server->clock, Millis{3'000});
-    (void)co_await server->durable->callback_succeed(id, "\"approved\"");
-  }
-  std::vector<std::string> history(const std::string& arn) {
-    std::vector<std::string> out;
-    const auto answer = wait(server().durable->history(arn, true, false, {.items_max = 1000}));
-    EXPECT_TRUE(answer);
-    if (!answer) return out;
-    for (const Json& event : answer->at("Events").as_array()) {
-      EXPECT_EQ(event.at("EventId"), static_cast<std::int64_t>(out.size()) + 1);
-      const JsonObject& object = event.as_object();
-      const std::string id = get_string(object, "Id");
-      out.push_back(get_string(object, "EventType") +
-                    (object.contains("ParentId") || get_string(object, "EventType").starts_with("Execution") ? "" : " " + id));
-    }
-    return out;
-  }
-
-  asio::io_context io_;
-  asio::executor_work_guard<Executor> guard_ = asio::make_work_guard(io_);
-  SimClock clock_;
-  SimDisk disk_;
-  MemoryBlobStore blobs_;
-  Outside outside_;
-  std::vector<std::unique_ptr<DurableServer>> servers_;
-  std::uint64_t seed_ = 0;
-};
-
-class DurableEngine : public testing::Test, public World {};
+class DurableEngine : public testing::Test, public DurableWorld {};
 
 using What = Line::What;
 
@@ -125,7 +24,7 @@ TEST_F(DurableEngine, EveryKindOfOperationSurvivesACrashAtEveryCommit) {
   std::size_t commits = 0;
   for (std::size_t crash_at = 0; crash_at <= commits; ++crash_at) {
     SCOPED_TRACE(crash_at);
-    World world;
+    DurableWorld world;
     world.outside_.scripts["durable-f"] = {{What::Step, "a"},
                                            {What::Wait, "w", 5},
                                            {What::RetriedStep, "r", 2},

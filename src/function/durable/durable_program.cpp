@@ -48,7 +48,7 @@ Ending callback_ending(const Operation& op, const OperationNote& note) {
 
 Ending invoke_ending(const Operation& op, OperationNote& note) {
   const JsonObject& result = object_of(op.result);
-  note.child = get_string(result, "DurableExecutionArn");
+  if (note.child.empty()) note.child = get_string(result, "DurableExecutionArn");
   if (!op.error) return {"SUCCEEDED", nullptr};
   if (op.error->code == "run.deadline") {
     const std::int64_t limit = get_int(object_of(op.input), "wall_time_ms") / 1000;
@@ -166,6 +166,17 @@ Result<Reaction> callback(ProgramContext context, const JsonObject& body) {
   found.pending->note = to_json(note);
   context.run.state = to_json(state);
   return out;
+}
+
+/// A child tells its ARN when it begins.
+Result<Reaction> child(ProgramContext context, const JsonObject& body) {
+  engine::PendingOperation* op = context.run.find_pending(get_int(body, "number"));
+  if (!op || op->type != OperationType::ChainedInvoke) return Reaction{{}, nullptr};
+  OperationNote note = note_from_json(op->note);
+  if (!note.child.empty()) return Reaction{{}, nullptr};
+  note.child = get_string(body, "arn");
+  op->note = to_json(note);
+  return Reaction{Decision{}, nullptr};
 }
 
 Result<Reaction> stop(ProgramContext context, const JsonObject& body) {
@@ -286,6 +297,7 @@ Result<Reaction> DurableProgram::command(ProgramContext context, const Json& bod
   if (name == "checkpoint") return checkpoint(context, what);
   if (name == "callback") return callback(context, what);
   if (name == "stop") return stop(context, what);
+  if (name == "child") return child(context, what);
   return fail("program.no_commands", "a durable execution does not know the command '" + name + "'");
 }
 

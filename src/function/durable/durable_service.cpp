@@ -239,8 +239,6 @@ Task<Result<Json>> DurableServiceImpl::list(ExecutionFilter filter) {
     if (!function) co_return std::unexpected(function.error());
     version = function->version;
   }
-  // ReverseOrder in the API's sense: newest first is the default.
-  const std::size_t count = items_of(filter.page);
   const auto wanted = [&](const engine::Execution& run, const DurableState& state) {
     return get_string(object_of(run.state), "kind") == "durable" && (version.empty() || state.version == version) &&
            (filter.name.empty() || state.name == filter.name) &&
@@ -248,33 +246,42 @@ Task<Result<Json>> DurableServiceImpl::list(ExecutionFilter filter) {
            (!filter.started_after || run.created > *filter.started_after) &&
            (!filter.started_before || run.created < *filter.started_before);
   };
-  JsonArray executions;
-  std::string before = filter.page.marker;
+  // Newest first; backwards the whole list is read first. The marker is the last run given.
+  const std::size_t count = items_of(filter.page);
+  std::vector<engine::Execution> found;
+  std::string before = filter.reverse ? std::string() : filter.page.marker;
   bool more = true;
-  for (std::size_t pages = 0; more && executions.size() < count && pages < kListedMax; ++pages) {
+  for (std::size_t pages = 0; more && (filter.reverse || found.size() <= count) && pages < kListedMax; ++pages) {
     auto runs = co_await engine_.list({.program = program_name(filter.function.name), .limit = kItemsMax, .before = before});
     if (!runs) co_return std::unexpected(runs.error());
     more = runs->size() == kItemsMax;
-    for (const engine::Execution& run : *runs) {
-      if (executions.size() == count) {
-        more = true;
-        break;
-      }
-      before = run.id;
-      const DurableState state = durable_state_from_json(run.state);
-      if (!wanted(run, state)) continue;
-      JsonObject item{{"DurableExecutionArn", arn_of(run, state)},
-                      {"DurableExecutionName", state.name},
-                      {"FunctionArn", function_arn(filter.function.name, state.version)},
-                      {"Status", engine::to_string(run.status)},
-                      {"StartTimestamp", time_json(run.created, TimeFormat::Seconds)}};
-      if (run.ended) item["EndTimestamp"] = time_json(*run.ended, TimeFormat::Seconds);
-      executions.push_back(std::move(item));
-    }
+    if (more) before = runs->back().id;
+    for (engine::Execution& run : *runs)
+      if (wanted(run, durable_state_from_json(run.state))) found.push_back(std::move(run));
   }
-  if (filter.reverse) std::ranges::reverse(executions);
-  JsonObject out{{"DurableExecutions", std::move(executions)}};
-  if (more) out["NextMarker"] = before;
+  if (filter.reverse) {
+    std::ranges::reverse(found);
+    std::erase_if(found, [&](const engine::Execution& run) { return run.id <= filter.page.marker; });
+  }
+  JsonObject out;
+  if (found.size() > count) {
+    found.resize(count);
+    out["NextMarker"] = found.back().id;
+  } else if (more && !filter.reverse) {
+    out["NextMarker"] = before;
+  }
+  JsonArray executions;
+  for (const engine::Execution& run : found) {
+    const DurableState state = durable_state_from_json(run.state);
+    JsonObject item{{"DurableExecutionArn", arn_of(run, state)},
+                    {"DurableExecutionName", state.name},
+                    {"FunctionArn", function_arn(filter.function.name, state.version)},
+                    {"Status", engine::to_string(run.status)},
+                    {"StartTimestamp", time_json(run.created, TimeFormat::Seconds)}};
+    if (run.ended) item["EndTimestamp"] = time_json(*run.ended, TimeFormat::Seconds);
+    executions.push_back(std::move(item));
+  }
+  out["DurableExecutions"] = std::move(executions);
   co_return out;
 }
 

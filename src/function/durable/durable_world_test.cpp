@@ -148,7 +148,18 @@ Task<Result<InvocationResult>> ScriptedSupervisor::invoke(InvocationRequest requ
   const std::string& name = request.function->config.name;
   InvocationResult out;
   out.request_id = request.request_id;
+  if (outside_.throttled[name] > 0) {
+    --outside_.throttled[name];
+    co_return fail("function.throttled", "too many at a time", Retry::Safe);
+  }
   if (!request.function->config.durable) {
+    outside_.received[name].push_back(request.payload);
+    if (outside_.failing[name] > 0) {
+      --outside_.failing[name];
+      out.function_error = out.error_type = "Unhandled";
+      out.payload = R"({"errorType":"ValueError","errorMessage":"made to fail"})";
+      co_return out;
+    }
     out.payload = to_text(Json("echo " + request.payload + (name == "plain-large" ? std::string(300'000, 'x') : "")));
     co_return out;
   }
@@ -168,12 +179,12 @@ Task<Result<InvocationResult>> ScriptedSupervisor::invoke(InvocationRequest requ
   co_return out;
 }
 
-ResolvedFunction simulated_function(const std::string& name) {
+ResolvedFunction simulated_function(const std::string& name, AsyncConfig async) {
   auto revision = std::make_shared<FunctionRevision>();
   revision->number = 1;
   revision->config.name = name;
   if (name.starts_with("durable-")) revision->config.durable = DurableConfig{.execution_timeout = std::chrono::hours(24)};
-  return {.revision = revision, .version = std::string(kLatest), .qualifier = "", .async = {}};
+  return {.revision = revision, .version = std::string(kLatest), .qualifier = "", .async = std::move(async)};
 }
 
 DurableServer::DurableServer(asio::io_context& io, SimClock& world_clock, SimDisk& disk, MemoryBlobStore& blobs, Outside& outside,
@@ -184,9 +195,9 @@ DurableServer::DurableServer(asio::io_context& io, SimClock& world_clock, SimDis
       supervisor(outside, clock),
       tasks(io.get_executor()) {
   FunctionServiceDependencies deps{.executor = io.get_executor(), .clock = &clock, .random = &random, .supervisor = &supervisor};
-  deps.lookup.resolve = [](const FunctionRef& ref) -> Result<ResolvedFunction> {
+  deps.lookup.resolve = [&outside](const FunctionRef& ref) -> Result<ResolvedFunction> {
     if (ref.name == "missing") return fail("function.not_found", "Function not found");
-    return simulated_function(ref.name);
+    return simulated_function(ref.name, outside.async[ref.name]);
   };
   deps.lookup.revision = [](const std::string& name, std::int64_t) { return simulated_function(name).revision; };
   programs = make_function_programs(deps);

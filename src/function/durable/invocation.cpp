@@ -56,6 +56,11 @@ JsonObject read_answer(const InvocationResult& result) {
   return out;
 }
 
+/// So that the parent's history names its child while it runs. No parent needs it to go on.
+Task<> tell_parent(engine::Engine& engine, engine::Execution run, std::string arn) {
+  (void)co_await engine.command(run.parent->run, JsonObject{{"do", "child"}, {"number", run.parent->operation}, {"arn", std::move(arn)}});
+}
+
 }  // namespace
 
 Json error_of_result(const InvocationResult& result) {
@@ -65,8 +70,7 @@ Json error_of_result(const InvocationResult& result) {
   const std::string message = from ? get_string(*from, "errorMessage") : "";
   const std::string type = from ? get_string(*from, "errorType") : "";
   out["ErrorMessage"] = message.empty() ? "the function failed" : message.substr(0, kErrorBytesMax / 4);
-  // The platform's own word for it goes first: Sandbox.Timedout, Runtime.ExitError.
-  out["ErrorType"] = !result.error_type.empty() ? result.error_type : type.empty() ? std::string("Unhandled") : type;
+  out["ErrorType"] = !type.empty() ? type : result.error_type.empty() ? std::string("Unhandled") : result.error_type;
   if (const JsonArray* trace = from ? get_array(*from, "stackTrace") : nullptr) {
     JsonArray lines;
     for (const Json& line : *trace)
@@ -101,6 +105,7 @@ Task<engine::StepOutcome> invoke_durable(const FunctionServiceDependencies& depe
                    {"CheckpointToken", encode(token)},
                    {"InitialExecutionState", JsonObject{{"Operations", std::move(page->operations)}, {"NextMarker", page->next_marker}}},
                    {"UpdatedOperationIds", updated_ids(*execution)}};
+  if (execution->run.parent && call.operation.id == 1) co_await tell_parent(engine, execution->run, arn_of(execution->run, state));
   InvocationRequest request;
   request.function = revision;
   request.version = state.version;

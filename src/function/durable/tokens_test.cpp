@@ -15,7 +15,8 @@ TEST(Tokens, CheckpointTokensComeBack) {
   EXPECT_EQ(token->attempt, 2);
   EXPECT_EQ(token->sequence, 31);
   EXPECT_EQ(token->change, 4);
-  for (const std::string& text : std::initializer_list<std::string>{"", "x", "!!!!", "e30=", "W10=", "bnVsbA=="}) EXPECT_FALSE(parse_checkpoint_token(text)) << text;
+  for (const std::string& text : std::initializer_list<std::string>{"", "x", "!!!!", "e30=", "W10=", "bnVsbA=="})
+    EXPECT_FALSE(parse_checkpoint_token(text)) << text;
 }
 
 TEST(Tokens, CallbackIdsComeBackAndFitIntoPaths) {
