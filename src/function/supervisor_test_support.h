@@ -143,7 +143,7 @@ struct World {
     std::optional<T> out;
     TaskGroup group(io.get_executor());
     group.spawn(keep(&out, std::move(task)));
-    run_until([&] { return out.has_value(); });
+    run_until([&] { return group.size() == 0; });
     return std::move(*out);
   }
   /// The same, while time jumps ahead whenever nothing else happens.
@@ -152,7 +152,7 @@ struct World {
     std::optional<T> out;
     TaskGroup group(io.get_executor());
     group.spawn(keep(&out, std::move(task)));
-    advance_until([&] { return out.has_value(); });
+    advance_until([&] { return group.size() == 0; });
     return std::move(*out);
   }
   void run_until(const std::function<bool()>& done) {
