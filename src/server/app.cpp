@@ -3,15 +3,20 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "base/log.h"
+#include "base/hash.h"
 #include "blob/fs_blob_store.h"
+#include "function/function_registry.h"
+#include "function/secret_box.h"
 #include "server/api.h"
 #include "server/auth.h"
+#include "server/deployment.h"
 #include "server/faces/faces.h"
+#include "server/function_host.h"
+#include "server/lambda/lambda_api.h"
 #include "server/metrics.h"
 #include "server/providers.h"
 #include "store/sqlite_store.h"
@@ -21,6 +26,7 @@ namespace mayfly {
 namespace {
 
 constexpr Millis kTraceGrace{2'000};
+constexpr Millis kFunctionGrace{1'000};
 
 /// The built-in prices, with the operator's in front.
 Result<llm::PriceTable> load_prices(const std::string& file) {
@@ -58,6 +64,7 @@ struct App::Parts {
         router(context) {}
 
   Task<Result<void>> open_storage();
+  Task<Result<void>> open_functions();
   Task<Result<void>> open_models();
   Task<Result<void>> open_engine();
   Task<Result<void>> ensure_admin_key();
@@ -76,6 +83,8 @@ struct App::Parts {
   // Each is made of those above it; destroyed in the opposite order.
   std::unique_ptr<Store> store;
   std::unique_ptr<BlobStore> blobs;
+  std::optional<function::SecretBox> secrets;
+  std::unique_ptr<function::FunctionRegistry> functions;
   std::unique_ptr<net::HttpClient> http;
   std::unique_ptr<KeyRing> keys;
   std::unique_ptr<ProviderSettings> providers;
@@ -84,6 +93,7 @@ struct App::Parts {
   std::unique_ptr<telemetry::RunObserver> observer;
   std::unique_ptr<ServerMetrics> metrics;
   std::unique_ptr<agent::AgentRegistry> registry;
+  std::unique_ptr<FunctionHost> function_host;
   std::unique_ptr<agent::AgentSteps> steps;
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<agent::AgentService> service;
@@ -99,11 +109,14 @@ App::App(Executor executor, ServerConfig config) : parts_(std::make_unique<Parts
   context.random = &parts_->random;
   context.tasks = &parts_->tasks;
   context.stopping = parts_->stopping.token();
+  context.download_key = secure_random_bytes(32);
   add_agent_routes(parts_->router);
+  add_function_routes(parts_->router);
   add_run_routes(parts_->router);
   add_event_routes(parts_->router);
   add_key_routes(parts_->router);
   add_ops_routes(parts_->router);
+  lambda::add_lambda_routes(parts_->router);
 }
 
 App::~App() = default;
@@ -118,11 +131,27 @@ Task<Result<void>> App::Parts::open_storage() {
   auto opened_blobs = open_fs_blob_store(executor, {.directory = config.data_dir + "/blobs"});
   if (!opened_blobs) co_return fail(opened_blobs.error());
   blobs = std::move(*opened_blobs);
-  keys = std::make_unique<KeyRing>(*store, clock);
+  if (auto loaded = co_await open_functions(); !loaded) co_return loaded;
+  keys = std::make_unique<KeyRing>(*store, clock, &*secrets);
   if (auto loaded = co_await keys->load(); !loaded) co_return loaded;
   context.store = store.get();
   context.keys = keys.get();
   co_return co_await ensure_admin_key();
+}
+
+/// Their key first: API keys are sealed with the same.
+Task<Result<void>> App::Parts::open_functions() {
+  function::FunctionRegistry::Dependencies deps{.store = store.get(), .blobs = blobs.get(), .clock = &clock, .random = &random};
+  deps.directory = config.data_dir;
+  deps.changed = [this](const std::string& name, std::int64_t revision) {
+    if (function_host) function_host->changed(name, revision);
+  };
+  functions = std::make_unique<function::FunctionRegistry>(std::move(deps));
+  if (auto loaded = co_await functions->load(); !loaded) co_return loaded;
+  auto opened = function::SecretBox::open(config.data_dir + "/function.key", function::SecretBox::IfMissing::Fail);
+  if (!opened) co_return fail(opened.error());
+  secrets = std::move(*opened);
+  co_return Result<void>{};
 }
 
 Task<Result<void>> App::Parts::ensure_admin_key() {
@@ -170,6 +199,10 @@ Task<Result<void>> App::Parts::open_engine() {
   deps.registry = registry.get();
   deps.environment = config.environment;
   steps = agent::make_agent_steps(deps);
+  if (config.functions.enabled) {
+    function_host = std::make_unique<FunctionHost>(context, *functions, *registry);
+    if (auto opened = co_await function_host->open(); !opened) co_return opened;
+  }
   engine::EngineDependencies engine_deps{.executor = executor,
                                          .store = store.get(),
                                          .blobs = blobs.get(),
@@ -177,14 +210,20 @@ Task<Result<void>> App::Parts::open_engine() {
                                          .random = &random,
                                          .programs = registry.get(),
                                          .steps = steps.get()};
+  if (function_host) {
+    engine_deps.programs = &function_host->programs();
+    engine_deps.steps = &function_host->steps(*steps);
+  }
   if (exporter->enabled()) engine_deps.run_ended = [this](const std::string& run) { observer->run_ended(run); };
   engine = engine::make_engine(std::move(engine_deps), {});
   observer->start(*engine);
   steps->attach(*engine);
+  if (function_host) function_host->attach(*engine);
   service = agent::make_agent_service(std::move(deps), *engine);
   context.engine = engine.get();
   context.service = service.get();
-  add_face_routes(router, context);
+  auto faces = add_face_routes(router, context);
+  if (function_host) function_host->use_faces(std::move(faces));
   co_return co_await engine->open();
 }
 
@@ -208,11 +247,13 @@ Result<void> App::Parts::listen() {
   options.body_bytes_max = config.body_bytes_max;
   options.header_bytes_max = config.header_bytes_max;
   options.connections_max = config.connections_max;
+  options.body_policy = [bytes_max = config.body_bytes_max](const net::Request& head) { return lambda::body_policy(head, bytes_max); };
   server = net::make_http_server(executor, clock, std::move(options),
                                  [this](net::Request& request, net::Responder& responder) { return router.handle(request, responder); });
   if (auto listening = server->listen(); !listening) return listening;
   context.server = server.get();
   context.ready = true;
+  if (function_host) function_host->warm_provisioned();
   return {};
 }
 
@@ -250,6 +291,7 @@ Task<> App::Parts::close() {
   if (server) co_await server->stop(config.shutdown_grace);
   const auto left = std::chrono::ceil<Millis>(deadline - clock.monotonic());
   if (engine) co_await engine->stop(std::max(left, Millis{0}));
+  if (function_host) co_await function_host->stop(kFunctionGrace);
   if (observer) co_await observer->stop();
   if (exporter) co_await exporter->stop(kTraceGrace);
   co_await tasks.join();
@@ -257,25 +299,11 @@ Task<> App::Parts::close() {
 }
 
 Task<Result<std::vector<agent::AgentVersion>>> App::deploy(agent::Project project) {
-  Parts& parts = *parts_;
-  std::vector<ProviderSetting> settings;
-  for (std::size_t i = 0; i < project.providers.size(); ++i) {
-    llm::ProviderConfig config = project.providers[i];
-    config.api_key.clear();
-    if (!config.script_path.empty() && std::filesystem::path(config.script_path).is_relative())
-      config.script_path = (std::filesystem::path(project.directory) / config.script_path).lexically_normal().string();
-    settings.push_back({std::move(config), i < project.provider_key_env.size() ? project.provider_key_env[i] : std::string()});
-  }
-  if (auto done = co_await parts.providers->deploy(std::move(settings), parts.gateway.get()); !done) co_return fail(done.error());
-  for (const agent::AgentSpec& spec : project.agents)
-    if (const auto checked = check_deployable(*parts.gateway, spec); !checked) co_return fail(checked.error());
-  std::vector<agent::AgentVersion> out;
-  for (agent::AgentSpec& spec : project.agents) {
-    auto version = co_await parts.registry->deploy(std::move(spec));
-    if (!version) co_return fail(version.error());
-    out.push_back(std::move(*version));
-  }
-  co_return out;
+  auto deployment = deployment_of(std::move(project));
+  if (!deployment) co_return fail(deployment.error());
+  auto deployed = co_await mayfly::deploy(&parts_->context, *std::move(deployment));
+  if (!deployed) co_return fail(deployed.error());
+  co_return std::move(deployed->agents);
 }
 
 std::uint16_t App::port() const { return parts_->server ? parts_->server->port() : 0; }

@@ -23,6 +23,17 @@ struct ProviderSetting {
   std::string api_key_env;          ///< name of the environment variable, or empty
 };
 
+/// How functions run.
+struct FunctionSettings {
+  bool enabled = true;
+  Millis idle_timeout{300'000};              ///< a process that idles so long ends
+  std::size_t instances_max = 256;           ///< processes at a time
+  std::vector<std::string> sandbox_require;  ///< names of layers (sandbox/sandbox.h): without one of them no function runs
+  std::vector<std::string> sandbox_without;  ///< layers that are left out
+  std::string jailer;                        ///< path of mayfly-jailer; empty: beside the running program
+  std::string runtimes_dir;                  ///< empty: found beside the running program
+};
+
 /// Everything that an operator decides about one server.
 struct ServerConfig {
   std::string data_dir = ".mayfly";
@@ -37,6 +48,7 @@ struct ServerConfig {
 
   telemetry::OtlpOptions otlp;      ///< without an endpoint, what OTEL_… in the environment says (see telemetry/otlp.h)
   bool open_metrics = false;        ///< /metrics without a key for callers on this machine
+  FunctionSettings functions;
   std::string price_file;           ///< JSON as in llm/prices.h, in front of the built-in table
   std::vector<ProviderSetting> providers;  ///< of this process; a deployed provider of the same name wins
   Environment environment = process_environment();
@@ -45,7 +57,9 @@ struct ServerConfig {
 };
 
 /// The defaults with what the environment says: ANTHROPIC_API_KEY makes the provider "anthropic"; OPENAI_API_KEY makes "openai" and
-/// "openai-responses" (both honour OPENAI_BASE_URL).
+/// "openai-responses" (both honour OPENAI_BASE_URL). MAYFLY_FUNCTIONS=off switches functions off; MAYFLY_FUNCTION_IDLE_TIMEOUT ("5m"),
+/// MAYFLY_FUNCTION_INSTANCES_MAX, MAYFLY_SANDBOX_REQUIRE and MAYFLY_SANDBOX_WITHOUT (layers, separated by commas) say how they run; what cannot
+/// be understood there counts as not set.
 ServerConfig config_from_environment(Environment environment = process_environment());
 
 }  // namespace mayfly

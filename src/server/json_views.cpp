@@ -152,6 +152,7 @@ JsonObject key_view(const ApiKey& key) {
   JsonArray scopes;
   for (const std::string_view name : key.scopes.names()) scopes.emplace_back(name);
   return {{"id", key.id},
+          {"access_key_id", KeyRing::access_key_id(key.id)},
           {"name", key.name},
           {"scopes", std::move(scopes)},
           {"created", to_rfc3339(key.created)},

@@ -1,6 +1,7 @@
 #include "server/lambda/lambda_config.h"
 
 #include "base/hash.h"
+#include "function/async/destination.h"
 #include "server/lambda/lambda_call.h"
 
 namespace mayfly::lambda {
@@ -38,6 +39,8 @@ void read_nested(Fields& in, function::FunctionConfig& config) {
   if (const auto* dead_letter = in.object("DeadLetterConfig")) {
     Fields fields(*dead_letter);
     config.dead_letter_arn = fields.text("TargetArn").value_or("");
+    if (!config.dead_letter_arn.empty())
+      if (const auto ok = function::check_destination(config.dead_letter_arn); !ok) in.fail_with(ok.error());
     if (const auto done = fields.done(); !done) in.fail_with(done.error());
   }
   if (const auto* durable = in.object("DurableConfig")) {

@@ -42,7 +42,7 @@ struct Rule {
   std::string_view code;
   std::string_view exception;
 };
-constexpr std::array<Rule, 29> kRules{{{"auth.missing", "MissingAuthenticationTokenException"},
+constexpr std::array<Rule, 30> kRules{{{"auth.missing", "MissingAuthenticationTokenException"},
                                        {"auth.invalid", "UnrecognizedClientException"},
                                        {"auth.expired", "ExpiredTokenException"},
                                        {"auth.forbidden", "AccessDeniedException"},
@@ -53,6 +53,7 @@ constexpr std::array<Rule, 29> kRules{{{"auth.missing", "MissingAuthenticationTo
                                        {"function.revision_mismatch", "PreconditionFailedException"},
                                        {"function.invalid", "InvalidParameterValueException"},
                                        {"function.invalid_name", "InvalidParameterValueException"},
+                                       {"function.unsupported_destination", "InvalidParameterValueException"},
                                        {"function.throttled", "TooManyRequestsException"},
                                        {"function.payload_too_large", "RequestTooLargeException"},
                                        {"input.too_large", "RequestTooLargeException"},

@@ -1,3 +1,4 @@
+#include "function/async/destination.h"
 #include "function/function_rules.h"
 #include "server/lambda/lambda_config.h"
 #include "server/lambda/lambda_handlers.h"
@@ -88,6 +89,9 @@ Result<void> read_event_config(const JsonObject& body, AsyncConfig* config) {
     if (const auto done = fields.done(); !done) return done;
   }
   if (const auto done = in.done(); !done) return done;
+  for (const std::string* arn : {&config->on_success, &config->on_failure})
+    if (!arn->empty())
+      if (auto ok = function::check_destination(*arn); !ok) return ok;
   return function::check_async(*config);
 }
 
@@ -173,6 +177,8 @@ Task<Result<net::Response>> put_provisioned(LambdaCall* call) {
     return {};
   };
   if (auto changed = co_await call->app.functions->change(ref->name, change); !changed) co_return fail(changed.error());
+  const auto warmed = call->app.functions->resolve(*ref);
+  if (warmed && call->app.supervisor) call->app.supervisor->warm(warmed->revision, warmed->version);
   co_return json_answer(202, provisioned_view(*call, *wanted));
 }
 
