@@ -6,6 +6,9 @@ namespace mayfly::function {
 namespace {
 
 constexpr Millis kWorkTime{7};
+constexpr Millis kRetryTime{40};
+constexpr int kTries = 8;
+constexpr Millis kZombieTime{20};
 
 const JsonObject& object_of(const Json& value) {
   static const JsonObject kEmpty;
@@ -37,6 +40,7 @@ class Handler {
     co_return Went::On;
   }
   std::string answer() const { return answer_; }
+  const std::string& execution() const { return execution_; }
 
  private:
   using What = Line::What;
@@ -61,8 +65,13 @@ class Handler {
 
   /// False: this invocation is over.
   Task<bool> checkpoint(JsonArray updates) {
-    auto answer = co_await service_.checkpoint(arn_, JsonObject{{"CheckpointToken", token_}, {"Updates", updates}});
-    if (!answer) co_return false;
+    const JsonObject request{{"CheckpointToken", token_}, {"Updates", updates}};
+    auto answer = co_await service_.checkpoint(arn_, request);
+    for (int i = 0; i < kTries && !answer && !answer.error().code.starts_with("checkpoint."); ++i) {
+      co_await sleep_for(clock_, kRetryTime);
+      answer = co_await service_.checkpoint(arn_, request);
+    }
+    if (!answer) co_return outside_.acknowledge_refused;
     const JsonObject& object = answer->as_object();
     token_ = get_string(object, "CheckpointToken");
     if (const JsonObject* state = get_object(object, "NewExecutionState")) learn(*state);
@@ -125,11 +134,20 @@ class Handler {
       if (!co_await checkpoint(std::move(updates))) co_return Went::Crashed;
     }
     if (type == "CALLBACK") outside_.callbacks[execution_ + "/" + line.id] = get_string(details(line.id, "CallbackDetails"), "CallbackId");
-    if (status(line.id) == "STARTED") co_return Went::Pending;
+    if (status(line.id) == "STARTED" || status(line.id).empty()) co_return Went::Pending;
+    if (type == "WAIT") check_wait(line);
     if (status(line.id) != "SUCCEEDED") outside_.violations.push_back(line.id + " ended as " + status(line.id));
     std::string result = get_string(details(line.id, type == "CALLBACK" ? "CallbackDetails" : "ChainedInvokeDetails"), "Result");
     say(result.empty() ? line.id : line.id + "=" + result);
     co_return Went::On;
+  }
+
+  void check_wait(const Line& line) {
+    const JsonObject& op = known_[line.id];
+    // Seconds in an answer of the API, milliseconds in the invocation's event.
+    const auto lasted = [&](double unit) { return (get_double(op, "EndTimestamp") - get_double(op, "StartTimestamp")) * unit; };
+    const double seconds = get_double(op, "StartTimestamp") > 1e11 ? lasted(0.001) : lasted(1);
+    if (seconds < static_cast<double>(line.number) - 0.0005) outside_.violations.push_back(line.id + " ended before its time");
   }
 
   void say(const std::string& text) { answer_ += (answer_.empty() ? "" : " ") + text; }
@@ -140,6 +158,8 @@ class Handler {
   std::string arn_, token_, execution_, answer_;
   std::map<std::string, JsonObject> known_;
 };
+
+Task<> haunt(std::shared_ptr<Handler> handler, Script script) { (void)co_await handler->run(std::move(script)); }
 
 }  // namespace
 
@@ -164,9 +184,17 @@ Task<Result<InvocationResult>> ScriptedSupervisor::invoke(InvocationRequest requ
     co_return out;
   }
   const Json event = *parse_json(request.payload);
-  Handler handler(outside_, clock_, *service_, event.as_object());
-  const auto script = outside_.scripts.find(name);
-  const Handler::Went went = co_await handler.run(script == outside_.scripts.end() ? Script{} : script->second);
+  const auto handler = std::make_shared<Handler>(outside_, clock_, *service_, event.as_object());
+  const auto found = outside_.scripts.find(name);
+  const Script script = found == outside_.scripts.end() ? Script{} : found->second;
+  Handler::Went went = Handler::Went::Crashed;
+  if (int& left = outside_.zombies[handler->execution()]; left > 0) {
+    --left;
+    tasks_.spawn(haunt(handler, script));
+    co_await sleep_for(clock_, kZombieTime);
+  } else {
+    went = co_await handler->run(script);
+  }
   if (went == Handler::Went::Crashed) {
     out.function_error = "Unhandled";
     out.error_type = "Runtime.ExitError";
@@ -174,7 +202,7 @@ Task<Result<InvocationResult>> ScriptedSupervisor::invoke(InvocationRequest requ
   } else if (went == Handler::Went::Pending) {
     out.payload = R"({"Status":"PENDING"})";
   } else {
-    out.payload = to_text(Json(JsonObject{{"Status", "SUCCEEDED"}, {"Result", to_text(Json(handler.answer()))}}));
+    out.payload = to_text(Json(JsonObject{{"Status", "SUCCEEDED"}, {"Result", to_text(Json(handler->answer()))}}));
   }
   co_return out;
 }
@@ -192,8 +220,8 @@ DurableServer::DurableServer(asio::io_context& io, SimClock& world_clock, SimDis
     : clock(world_clock),
       random(seed),
       store(disk, io.get_executor(), clock, random, faults),
-      supervisor(outside, clock),
-      tasks(io.get_executor()) {
+      tasks(io.get_executor()),
+      supervisor(outside, clock, tasks) {
   FunctionServiceDependencies deps{.executor = io.get_executor(), .clock = &clock, .random = &random, .supervisor = &supervisor};
   deps.lookup.resolve = [&outside](const FunctionRef& ref) -> Result<ResolvedFunction> {
     if (ref.name == "missing") return fail("function.not_found", "Function not found");

@@ -45,11 +45,13 @@ struct Outside {
   std::map<std::string, AsyncConfig> async;                  ///< by function
   std::vector<std::string> violations;
   int values = 0;
+  std::map<std::string, int> zombies;  ///< by execution: invocations that will be called dead while they go on
+  bool acknowledge_refused = false;    ///< planted bug: handlers hear that refused checkpoints were taken
 };
 
 class ScriptedSupervisor final : public Supervisor {
  public:
-  ScriptedSupervisor(Outside& outside, Clock& clock) : outside_(outside), clock_(clock) {}
+  ScriptedSupervisor(Outside& outside, Clock& clock, TaskGroup& tasks) : outside_(outside), clock_(clock), tasks_(tasks) {}
   void attach(DurableService& service) { service_ = &service; }
   Task<Result<InvocationResult>> invoke(InvocationRequest request) override;
   void changed(const std::string&, std::int64_t) override {}
@@ -61,6 +63,7 @@ class ScriptedSupervisor final : public Supervisor {
  private:
   Outside& outside_;
   Clock& clock_;
+  TaskGroup& tasks_;
   DurableService* service_ = nullptr;
 };
 
@@ -74,12 +77,12 @@ struct DurableServer {
   ProcessClock clock;
   SeededRandom random;
   SimStore store;
+  TaskGroup tasks;
   ScriptedSupervisor supervisor;
   std::unique_ptr<FunctionPrograms> programs;
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<FunctionService> functions;
   std::unique_ptr<DurableService> durable;
-  TaskGroup tasks;
   bool ready = false;
 };
 
@@ -95,7 +98,7 @@ class DurableWorld {
   }
   DurableServer& server() { return *servers_.back(); }
   void boot() {
-    servers_.push_back(std::make_unique<DurableServer>(io_, clock_, disk_, blobs_, outside_, ++seed_));
+    servers_.push_back(std::make_unique<DurableServer>(io_, clock_, disk_, blobs_, outside_, ++seed_, faults_));
     server().tasks.spawn(server().open());
   }
   void crash() {
@@ -161,7 +164,11 @@ class DurableWorld {
   }
   static Task<> answer(DurableServer* server, std::string id) {
     co_await sleep_for(server->clock, Millis{3'000});
-    (void)co_await server->durable->callback_succeed(id, "\"approved\"");
+    for (int i = 0; i < 20; ++i) {
+      const auto answered = co_await server->durable->callback_succeed(id, "\"approved\"");
+      if (answered || answered.error().code.starts_with("callback.")) co_return;
+      co_await sleep_for(server->clock, Millis{100});
+    }
   }
   std::vector<std::string> history(const std::string& arn) {
     std::vector<std::string> out;
@@ -186,6 +193,7 @@ class DurableWorld {
   Outside outside_;
   std::vector<std::unique_ptr<DurableServer>> servers_;
   std::uint64_t seed_ = 0;
+  SimStoreFaults faults_;
 };
 
 }  // namespace mayfly::function
