@@ -123,8 +123,10 @@ Task<> check_sandbox(Env& env, std::vector<Check>& out) {
     co_return;
   }
   const JsonArray layers = items_of(*answer, "layers");
-  if (layers.empty()) {
-    out.push_back({Verdict::Warn, "sandbox", "none: functions cannot run", "the server's log says why it could not be started"});
+  const auto is_active = [](const Json& item) { return item.is_object() && get_bool(item.get_object(), "active"); };
+  if (std::ranges::none_of(layers, is_active)) {
+    const std::string why = layers.empty() || !layers[0].is_object() ? "" : get_string(layers[0].get_object(), "detail");
+    out.push_back({Verdict::Warn, "sandbox", "none: functions cannot run there", why.empty() ? "functions are switched off" : why});
     co_return;
   }
   std::string active;

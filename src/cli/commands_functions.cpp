@@ -45,11 +45,12 @@ ExitCode show_invoked(const Env& env, const JsonObject& answer) {
     env.terminal.note(env.terminal.note_ink(Ink::Dim, "execution " + one_line(execution, 300)));
   if (!failed) {
     const Json* result = get(answer, "result");
-    env.terminal.line(readable(result ? *result : Json(nullptr)));
+    env.terminal.line(result ? readable(*result) : "null");
     return ExitCode::Ok;
   }
+  static const Json kNothing;
   const Json* error = get(answer, "error");
-  const JsonObject& details = object_of(error ? *error : Json(nullptr));
+  const JsonObject& details = object_of(error ? *error : kNothing);
   if (const JsonArray* stack = get_array(details, "stackTrace"))
     for (const Json& frame : *stack)
       if (frame.is_string()) env.terminal.note(printable(std::string_view(frame.get_string())));

@@ -179,10 +179,12 @@ Task<Result<net::Response>> list_instances(AppContext& app, Call&) {
 
 Task<Result<net::Response>> get_sandbox(AppContext& app, Call&) {
   JsonArray layers;
-  if (app.sandbox)
-    for (const sandbox::LayerState& state : app.sandbox->layers())
-      layers.push_back(JsonObject{{"layer", sandbox::to_string(state.layer)}, {"active", state.active}, {"detail", state.detail}});
-  co_return json_response(200, JsonObject{{"available", app.sandbox != nullptr}, {"layers", std::move(layers)}});
+  bool any = false;
+  for (const sandbox::LayerState& state : app.sandbox ? app.sandbox->layers() : std::vector<sandbox::LayerState>()) {
+    any |= state.active;
+    layers.push_back(JsonObject{{"layer", sandbox::to_string(state.layer)}, {"active", state.active}, {"detail", state.detail}});
+  }
+  co_return json_response(200, JsonObject{{"available", any}, {"layers", std::move(layers)}});
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include "agent/functions_test_support.h"
 #include "base/hash.h"
-#include "blob/memory_blob_store.h"
 #include "sandbox/sandbox.h"
 #include "server/server_test_support.h"
 
@@ -44,17 +43,8 @@ class FunctionApiTest : public ServerTest {
   void start_with_functions() {
     start();
     AppContext& context = app_->context();
-    function::FunctionRegistry::Dependencies deps;
-    deps.store = context.store;
-    deps.blobs = &blobs_;
-    deps.clock = context.clock;
-    deps.random = context.random;
-    deps.directory = directory_.path + "/functions";
-    std::filesystem::create_directories(deps.directory);
-    registry_ = std::make_unique<function::FunctionRegistry>(deps);
-    const auto loaded = run(registry_->load());
-    ASSERT_TRUE(loaded) << loaded.error().message;
-    context.functions = registry_.get();
+    registry_ = context.functions;
+    ASSERT_NE(registry_, nullptr);
     context.function_service = &service_;
     context.supervisor = &supervisor_;
     context.sandbox = &sandbox_;
@@ -78,8 +68,7 @@ class FunctionApiTest : public ServerTest {
                          {"zip", packed()}});
   }
 
-  MemoryBlobStore blobs_;
-  std::unique_ptr<function::FunctionRegistry> registry_;
+  function::FunctionRegistry* registry_ = nullptr;
   function::FakeFunctionService service_;
   FakeSupervisor supervisor_;
   FakeSandbox sandbox_;
@@ -105,6 +94,23 @@ TEST_F(FunctionApiTest, DeploysShowsAndRemovesAFunction) {
   EXPECT_EQ(call("DELETE", "/v1/functions/state").status, 204);
   EXPECT_EQ(get("/v1/functions/state").code(), "function.not_found");
   EXPECT_EQ(call("DELETE", "/v1/functions/state").status, 404);
+}
+
+TEST_F(FunctionApiTest, CodeIsFoundByItsWholePath) {
+  config_.data_dir = std::filesystem::relative(config_.data_dir).string();
+  start_with_functions();
+  ASSERT_EQ(put_state().status, 201);
+  const std::string& code = registry_->resolve({"state", {}})->revision->code_directory;
+  EXPECT_TRUE(code.starts_with('/')) << "a relative one cannot be mounted: " << code;
+  EXPECT_TRUE(std::filesystem::exists(code + "/app.py"));
+}
+
+TEST_F(FunctionApiTest, AProjectBringsItsFunctions) {
+  std::filesystem::create_directories(project_ + "/f");
+  write("f/app.py", "def handler(event, context):\n  return event\n");
+  write("mayfly.yaml", std::string(kTestProject) + "functions: {state: {code: f, memory: 128}}\n");
+  start_with_functions();
+  EXPECT_EQ(get_int(get("/v1/functions/state").json, "memory_mb"), 128);
 }
 
 TEST_F(FunctionApiTest, TheConfigurationChangesWithoutCode) {

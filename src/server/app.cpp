@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -142,7 +143,7 @@ Task<Result<void>> App::Parts::open_storage() {
 /// Their key first: API keys are sealed with the same.
 Task<Result<void>> App::Parts::open_functions() {
   function::FunctionRegistry::Dependencies deps{.store = store.get(), .blobs = blobs.get(), .clock = &clock, .random = &random};
-  deps.directory = config.data_dir;
+  deps.directory = std::filesystem::absolute(config.data_dir).string();  // mounted into sandboxes
   deps.changed = [this](const std::string& name, std::int64_t revision) {
     if (function_host) function_host->changed(name, revision);
   };
