@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/thread_pool.hpp>
+#include <filesystem>
 #include <string>
 
 #include "blob/blob_store.h"
@@ -12,7 +13,7 @@ namespace mayfly::function {
 /// The code of all functions: zip files in the blob store, and each unpacked once in DIRECTORY/HASH. A thread of its own does the file work.
 class CodeLibrary {
  public:
-  CodeLibrary(BlobStore& blobs, std::string directory) : blobs_(blobs), directory_(std::move(directory)) {}
+  CodeLibrary(BlobStore& blobs, const std::string& directory) : blobs_(blobs), directory_(std::filesystem::absolute(directory)) {}
   ~CodeLibrary() { worker_.join(); }
 
   struct Kept {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <set>
 
 #include "base/log.h"
@@ -70,7 +71,10 @@ bool names_version(const Alias& alias, const std::string& version) {
 }  // namespace
 
 struct FunctionRegistry::Impl {
-  explicit Impl(Dependencies dependencies) : deps(std::move(dependencies)), code(*deps.blobs, deps.directory + "/code") {}
+  explicit Impl(Dependencies dependencies) : deps(std::move(dependencies)), code(*deps.blobs, deps.directory + "/code") {
+    // The working directory may change, and sandboxes want whole paths.
+    deps.directory = std::filesystem::absolute(deps.directory).string();
+  }
 
   const Entry* find(std::string_view name) const {
     const auto found = entries.find(name);

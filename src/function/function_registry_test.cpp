@@ -162,6 +162,16 @@ TEST_F(RegistryTest, TheKeyFileIsPrivateAndAnotherOneIsRefused) {
   EXPECT_TRUE(load());
 }
 
+TEST_F(RegistryTest, CodeLiesAtAnAbsolutePathAlsoForARelativeDataDirectory) {
+  const fs::path before = fs::current_path();
+  fs::current_path(directory_.path);
+  registry_ = std::make_unique<FunctionRegistry>(FunctionRegistry::Dependencies{
+      .store = store_.get(), .blobs = &blobs_, .clock = &clock_, .random = &random_, .directory = "."});
+  fs::current_path(before);
+  ASSERT_TRUE(load());
+  EXPECT_TRUE(fs::exists(create("a")->code_directory));
+}
+
 TEST_F(RegistryTest, UnpacksMissingCodeAgain) {
   ASSERT_TRUE(load());
   const auto made = create("a");

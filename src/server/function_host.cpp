@@ -1,5 +1,7 @@
 #include "server/function_host.h"
 
+#include <filesystem>
+
 #include "agent/agent_input.h"
 #include "agent/service.h"
 #include "base/log.h"
@@ -174,7 +176,7 @@ Task<Result<void>> FunctionHost::open() {
   options.required_layers = std::move(*required);
   options.without_layers = std::move(*without);
   options.runtimes_directory = settings.runtimes_dir.empty() ? function::runtimes_directory() : settings.runtimes_dir;
-  options.log_directory = parts_->context.config->data_dir + "/logs";
+  options.log_directory = std::filesystem::absolute(parts_->context.config->data_dir) / "logs";
   options.instances_max = settings.instances_max;
   options.idle_timeout = settings.idle_timeout;
   co_await parts_->open_sandbox();

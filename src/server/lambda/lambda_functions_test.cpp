@@ -95,7 +95,7 @@ TEST_F(LambdaTest, VersionsAndAliases) {
   const HttpAnswer changed = call("PUT", path, R"({"RoutingConfig": {"AdditionalVersionWeights": {"2": 0.1}}})");
   EXPECT_NE(changed.text("RevisionId"), made.text("RevisionId"));
   EXPECT_EQ(changed.text("Description"), "live");
-  EXPECT_EQ(to_text(*get(changed.json, "RoutingConfig")), R"({"AdditionalVersionWeights":{"2":1E-1}})");
+  EXPECT_EQ(to_text(*mayfly::get(changed.json, "RoutingConfig")), R"({"AdditionalVersionWeights":{"2":0.1}})");
   EXPECT_EQ(exception(call("PUT", path, R"({"RevisionId": "old"})")), "PreconditionFailedException");
   EXPECT_EQ(get("/2015-03-31/functions/a?Qualifier=prod").status, 200);
   EXPECT_EQ(get_array(get("/2015-03-31/functions/a/aliases?FunctionVersion=2").json, "Aliases")->size(), 1u);
@@ -148,7 +148,7 @@ TEST_F(LambdaTest, SettingsAreKeptAndForgotten) {
 
   const std::string tags = "/2017-03-31/tags/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Aa";
   EXPECT_EQ(post(tags, R"({"Tags": {"team": "x", "mayfly:egress": "open"}})").status, 204);
-  EXPECT_EQ(to_text(*get(get(tags).json, "Tags")), R"({"mayfly:egress":"open","team":"x"})");
+  EXPECT_EQ(to_text(*mayfly::get(get(tags).json, "Tags")), R"({"mayfly:egress":"open","team":"x"})");
   EXPECT_EQ(app_->context().functions->resolve({"a", ""})->revision->config.egress.mode, function::Egress::Mode::Open);
   EXPECT_EQ(call("DELETE", tags + "?tagKeys=mayfly%3Aegress&tagKeys=none").status, 204);
   EXPECT_EQ(app_->context().functions->resolve({"a", ""})->revision->config.egress.mode, function::Egress::Mode::None);
