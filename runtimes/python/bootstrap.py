@@ -44,6 +44,29 @@ class RuntimeClient:
     def respond(self, request_id, body, content_type):
         return self._request(b"POST", "invocation/%s/response" % request_id, body, "Content-Type: %s\r\n" % content_type)[0]
 
+    def stream(self, request_id, content_type, first, pieces):
+        """An answer in pieces; an exception of `pieces` ends it with an error that its reader hears of."""
+        fields = "Content-Type: %s\r\nLambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n" % content_type
+        trailer = "Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n"
+        head = "POST %sinvocation/%s/response HTTP/1.1\r\nHost: %s:%d\r\n%s%s\r\n" % (API_VERSION, request_id, *self.address, fields, trailer)
+        self.socket.sendall(head.encode("latin-1", "replace"))
+        end = b"0\r\n\r\n"
+        try:
+            if first:
+                self.socket.sendall(b"%x\r\n%s\r\n" % (len(first), first))
+            for piece in pieces:
+                if piece:
+                    self.socket.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+        except Exception as error:
+            import base64
+
+            document = error_document(error, request_id)
+            log_error(document)
+            body = base64.b64encode(json.dumps(document).encode()).decode()
+            end = ("0\r\nLambda-Runtime-Function-Error-Type: %s\r\nLambda-Runtime-Function-Error-Body: %s\r\n\r\n" % (
+                one_line(document["errorType"]), body)).encode()
+        return self._exchange(end)[0]
+
     def fail(self, request_id, error):
         return self._post_error("invocation/%s/error" % request_id, error)
 

@@ -101,8 +101,12 @@ void FunctionLog::rotate(const std::string& folder) {
   for (std::size_t i = older; i > 1; --i) {
     std::filesystem::rename(folder + "/" + older_name(i - 1), folder + "/" + older_name(i), ignored);
   }
-  if (older > 0) std::filesystem::rename(folder + "/" + std::string(kCurrent), folder + "/" + older_name(1), ignored);
-  else std::filesystem::remove(folder + "/" + std::string(kCurrent), ignored);
+  const std::string current = folder + "/" + std::string(kCurrent);
+  if (older > 0) {
+    std::filesystem::rename(current, folder + "/" + older_name(1), ignored);
+  } else {
+    std::filesystem::remove(current, ignored);
+  }
 }
 
 void FunctionLog::flush(const std::string& function) {
@@ -132,7 +136,8 @@ void FunctionLog::flush(const std::string& function) {
     left.remove_prefix(static_cast<std::size_t>(count));
   }
   if (!left.empty() && !std::exchange(warned_, true)) {
-    log::warn("cannot write a function's log; its lines are lost until the disk takes them", {{"folder", folder}, {"error", std::strerror(errno)}});
+    log::warn("cannot write a function's log; its lines are lost until the disk takes them",
+              {{"folder", folder}, {"error", std::strerror(errno)}});
   }
 }
 

@@ -73,9 +73,16 @@ using Program = std::function<Task<>(FakeProcess)>;
 class FakeSandboxProcess final : public sandbox::SandboxProcess {
  public:
   FakeSandboxProcess(FakeProcess state, int listener) : state_(std::move(state)), listener_(listener) {}
-  ~FakeSandboxProcess() override { kill(); }
+  ~FakeSandboxProcess() override {
+    kill();
+    if (listener_ >= 0) ::close(listener_);
+  }
   int pid() const override { return 4242; }
-  std::vector<Listener> take_listeners() override { return {{.fd = std::exchange(listener_, -1), .address = "127.0.0.2:9001"}}; }
+  std::vector<Listener> take_listeners() override {
+    std::vector<Listener> out;
+    if (!state_->spec.listen.empty()) out.push_back({.fd = std::exchange(listener_, -1), .address = state_->spec.listen.front()});
+    return out;
+  }
   Task<std::string> read_output() override {
     const auto state = state_;
     if (state->output.empty() && !state->done) {
@@ -123,7 +130,9 @@ class FakeSandbox final : public sandbox::Sandbox {
     const auto state = std::make_shared<FakeProcessState>(executor_);
     state->clock = &clock_;
     state->spec = std::move(spec);
-    state->port = acceptor.local_endpoint().port();
+    // In the host's network the program reads from its environment where to go.
+    const std::string api = state->variable("AWS_LAMBDA_RUNTIME_API");
+    state->port = state->spec.host_network ? static_cast<std::uint16_t>(std::stoi(api.substr(api.find(':') + 1))) : acceptor.local_endpoint().port();
     launched.push_back(state);
     Program next = program;
     if (!programs.empty()) {

@@ -1,8 +1,11 @@
 #include "function/instance.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include <cmath>
 #include <csignal>
 
 #include "base/assert.h"
@@ -35,6 +38,29 @@ std::string how_it_ended(const sandbox::ProcessEnd& end) {
     default: return fmt::format("Runtime exited with error: signal: {}", end.code);
   }
 }
+
+/// For a process in the host's network, whose Runtime API address must be known before it starts.
+struct HostListener {
+  int fd = -1;
+  std::string address;
+
+  ~HostListener() {
+    if (fd >= 0) ::close(fd);
+  }
+  Result<void> open() {
+    fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof name;
+    auto* generic = reinterpret_cast<sockaddr*>(&name);
+    if (fd < 0 || ::bind(fd, generic, size) != 0 || ::listen(fd, 128) != 0 || ::getsockname(fd, generic, &size) != 0) {
+      return fail("function.no_listener", "No port of 127.0.0.1 can be opened for the function; raise the limit of open files.", Retry::Safe);
+    }
+    address = fmt::format("127.0.0.1:{}", ntohs(name.sin_port));
+    return {};
+  }
+};
 
 }  // namespace
 
@@ -83,7 +109,7 @@ Task<> Instance::run(std::shared_ptr<Instance> self) {
     } else {
       self->settle_init(fail(launched.error()));
     }
-    if (self->api_) co_await self->api_->stop();
+    co_await self->stop_serving();
     co_return;
   }
   TaskGroup tasks(self->context_.dependencies->executor);
@@ -98,13 +124,17 @@ Task<> Instance::run(std::shared_ptr<Instance> self) {
   InitFailure failure{.error = self->crash_answer({}), .timed_out = false, .output_tail = self->init_tail_.text()};
   self->settle_init(std::optional(std::move(failure)));
   if (const auto current = self->current_; current && !current->answer) self->force(current, self->crash_answer(current->request.request_id));
-  co_await self->api_->stop();
+  co_await self->stop_serving();
   self->finish();
   self->context_.log->flush(self->place_.revision->config.name);
 }
 
 Task<Result<void>> Instance::launch() {
-  auto plan = plan_instance(place_, *context_.options);
+  HostListener host;
+  if (place_.revision->config.egress.mode == Egress::Mode::Open) {
+    if (auto opened = host.open(); !opened) co_return fail(opened.error());
+  }
+  auto plan = plan_instance(place_, *context_.options, host.address);
   if (!plan) co_return fail(plan.error());
   auto& sandbox = *context_.dependencies->sandbox;
   if (plan->zygote) {
@@ -121,8 +151,30 @@ Task<Result<void>> Instance::launch() {
     co_return fail(process.error());
   }
   process_ = std::move(*process);
-  auto listeners = process_->take_listeners();
-  MAYFLY_ASSERT(!listeners.empty(), "the sandbox gives the listeners it was asked for");
+  std::vector<int> listeners;
+  if (host.fd >= 0) listeners.push_back(std::exchange(host.fd, -1));
+  for (const auto& listener : process_->take_listeners()) listeners.push_back(listener.fd);
+  if (auto serving = serve(std::move(listeners), plan->has_proxy); !serving) {
+    process_->kill();
+    (void)co_await process_->wait();
+    co_return fail(serving.error());
+  }
+  if (state_ == State::Ending) process_->kill();
+  co_return Result<void>{};
+}
+
+Result<void> Instance::serve(std::vector<int> listeners, bool has_proxy) {
+  MAYFLY_ASSERT(listeners.size() == (has_proxy ? 2u : 1u), "the sandbox gives the listeners it was asked for");
+  const Executor executor = context_.dependencies->executor;
+  if (has_proxy) {
+    net::EgressProxyOptions options{.listener_fd = listeners[1], .allow = place_.revision->config.egress.allow};
+    options.on_connection = [this](std::string_view host, std::uint16_t port, net::EgressProxyOptions::Verdict verdict) {
+      if (verdict == net::EgressProxyOptions::Verdict::Allowed) return;
+      log_platform(fmt::format("[mayfly] no connection to {}:{}: the function's egress does not allow it", host, port),
+                   current_ ? &current_->tail : &init_tail_);
+    };
+    proxy_ = net::make_egress_proxy(executor, clock_, *context_.resolve, std::move(options));
+  }
   const InstanceIdentity identity{.function = place_.revision->config.name, .revision = place_.revision->number, .instance = place_.id};
   net::Handler platform;
   if (const auto& serve = context_.dependencies->platform) {
@@ -130,14 +182,20 @@ Task<Result<void>> Instance::launch() {
   }
   const RuntimeApiOptions limits{.payload_bytes_max = context_.options->payload_bytes_max, .stream_bytes_max = context_.options->stream_bytes_max};
   RuntimeApiListener& listener = *this;
-  api_ = std::make_unique<RuntimeApi>(context_.dependencies->executor, clock_, listeners.front().fd, limits, listener, std::move(platform));
-  if (auto listening = api_->listen(); !listening) {
-    process_->kill();
-    (void)co_await process_->wait();
-    co_return fail(listening.error());
+  api_ = std::make_unique<RuntimeApi>(executor, clock_, listeners[0], limits, listener, std::move(platform));
+  if (auto listening = api_->listen(); !listening) return listening;
+  if (proxy_) {
+    if (auto listening = proxy_->listen(); !listening) {
+      proxy_.reset();
+      return listening;
+    }
   }
-  if (state_ == State::Ending) process_->kill();
-  co_return Result<void>{};
+  return {};
+}
+
+Task<> Instance::stop_serving() {
+  if (api_) co_await api_->stop();
+  if (proxy_) co_await proxy_->stop();
 }
 
 Task<> Instance::pump() {

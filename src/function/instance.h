@@ -9,6 +9,7 @@
 #include "function/instance_plan.h"
 #include "function/runtime_api.h"
 #include "function/supervisor.h"
+#include "net/egress_proxy.h"
 
 namespace mayfly::function {
 
@@ -28,6 +29,7 @@ struct InstanceContext {
   FunctionLog* log = nullptr;
   InstanceOwner* owner = nullptr;
   SupervisorCounters* counters = nullptr;
+  const net::ResolveName* resolve = nullptr;  ///< for the egress proxies
 };
 
 /// Why a process did not get as far as its first event; the function's fault.
@@ -73,6 +75,8 @@ class Instance final : public std::enable_shared_from_this<Instance>, private Ru
   struct Wait;
 
   Task<Result<void>> launch();
+  Result<void> serve(std::vector<int> listeners, bool has_proxy);
+  Task<> stop_serving();
   Task<> pump();
   void log_output(std::string_view line);
   void log_platform(std::string_view line, LogTail* tail);
@@ -107,6 +111,7 @@ class Instance final : public std::enable_shared_from_this<Instance>, private Ru
   bool killed_by_us_ = false;
   std::unique_ptr<sandbox::SandboxProcess> process_;
   std::unique_ptr<RuntimeApi> api_;
+  std::unique_ptr<net::EgressProxy> proxy_;
   std::unique_ptr<Clock::Timer> kill_timer_;
   CancelSource ended_;
   std::optional<sandbox::ProcessEnd> process_end_;

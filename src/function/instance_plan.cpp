@@ -25,6 +25,12 @@ bool is_executable(const std::string& path) {
   return std::filesystem::is_regular_file(path, error) && ::access(path.c_str(), X_OK) == 0;
 }
 
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  const auto out = std::filesystem::absolute(path, error);
+  return error ? path : out.lexically_normal().string();
+}
+
 std::string random_key(std::size_t bytes) { return to_base64url(secure_random_bytes(bytes)); }
 
 std::string log_stream(const InstancePlace& place) {
@@ -63,7 +69,7 @@ void add_defaults(Environment& out, const InstancePlan& plan, const Egress& egre
   if (plan.language == Language::Python) out["PYTHONPATH"] = "/var/runtime";
   if (plan.language == Language::Http) out["PORT"] = std::to_string(kHttpPort);
   if (plan.has_proxy) {
-    const std::string proxy = plan.spec.host_network ? "http://${listen:1}" : "http://" + std::string(kProxyAddress);
+    const std::string proxy = "http://" + std::string(kProxyAddress);
     for (const char* name : {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}) out[name] = proxy;
     for (const char* name : {"NO_PROXY", "no_proxy"}) out[name] = no_proxy(egress);
     out["NODE_USE_ENV_PROXY"] = "1";
@@ -91,30 +97,31 @@ void add_reserved(Environment& out, const InstancePlace& place, const InstancePl
 
 Result<void> add_command(InstancePlan& plan, const FunctionRevision& revision, const SupervisorOptions& options) {
   auto& spec = plan.spec;
-  spec.mounts.push_back({.source = revision.code_directory, .target = "/var/task"});
+  spec.mounts.push_back({.source = absolute(revision.code_directory), .target = "/var/task"});
   spec.directory = "/var/task";
   const std::string bootstrap = revision.code_directory + "/bootstrap";
-  if (plan.language == Language::Native || (plan.language == Language::Http && revision.config.handler.empty())) {
+  const bool needs_bootstrap = plan.language == Language::Native || (plan.language == Language::Http && revision.config.handler.empty());
+  if (needs_bootstrap) {
     if (!is_executable(bootstrap)) {
       return fail("function.invalid_entrypoint", "Couldn't find valid bootstrap(s): [/var/task/bootstrap]: the package needs an executable file of that name");
     }
     spec.argv = {"/var/task/bootstrap"};
-    return {};
+    if (plan.language == Language::Native) return {};
   }
-  if (plan.language == Language::Http) {
-    spec.argv = {"/bin/sh", "-c", "exec " + revision.config.handler};
-    return {};
-  }
-  const auto interpreter = find_interpreter(plan.language, revision.config.runtime);
+  // What translates between events and a web server of the function is a Python program itself.
+  const bool python = plan.language != Language::Node;
+  const auto interpreter = find_interpreter(python ? Language::Python : Language::Node, python && plan.language == Language::Http ? "python3" : revision.config.runtime);
   if (!interpreter) return fail(interpreter.error());
-  const bool python = plan.language == Language::Python;
-  const std::string folder = options.runtimes_directory + (python ? "/python" : "/nodejs");
+  const std::string folder = absolute(options.runtimes_directory + (python ? "/python" : "/nodejs"));
   if (!std::filesystem::is_directory(folder)) {
     return fail("function.runtime_missing", "Mayfly's own runtime is not installed at " + folder + "; reinstall Mayfly with its runtimes folder.");
   }
   spec.mounts.push_back({.source = folder, .target = "/var/runtime"});
   if (!interpreter->prefix.empty()) spec.mounts.push_back({.source = interpreter->prefix, .target = interpreter->prefix});
-  if (python) {
+  if (plan.language == Language::Http) {
+    const std::string command = needs_bootstrap ? "/var/task/bootstrap" : revision.config.handler;
+    spec.argv = {interpreter->path, "-s", "/var/runtime/http_adapter.py", command};
+  } else if (python) {
     spec.argv = {interpreter->path, "-s", "/var/runtime/bootstrap.py"};
   } else {
     const auto heap_mb = std::max<std::int64_t>(revision.config.memory_mb * 9 / 10, 64);
@@ -141,7 +148,7 @@ void add_zygote(InstancePlan& plan, const FunctionRevision& revision, const Supe
 
 }  // namespace
 
-Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorOptions& options) {
+Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorOptions& options, const std::string& host_address) {
   const FunctionConfig& config = place.revision->config;
   const auto language = language_of(config.runtime);
   if (!language) return fail(language.error());
@@ -150,7 +157,7 @@ Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorO
   plan.spec.id = place.id;
   plan.spec.host_network = config.egress.mode == Egress::Mode::Open;
   plan.has_proxy = config.egress.mode == Egress::Mode::Allow;
-  plan.spec.listen = {std::string(kRuntimeApiAddress)};
+  if (!plan.spec.host_network) plan.spec.listen = {std::string(kRuntimeApiAddress)};
   if (plan.has_proxy) plan.spec.listen.emplace_back(kProxyAddress);
   plan.spec.hostname = "mayfly";
   plan.spec.without = options.without_layers;
@@ -165,7 +172,7 @@ Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorO
   if (auto added = add_command(plan, *place.revision, options); !added) return fail(added.error());
   add_zygote(plan, *place.revision, options);
 
-  const std::string address = plan.spec.host_network ? "${listen:0}" : std::string(kRuntimeApiAddress);
+  const std::string address = plan.spec.host_network ? host_address : std::string(kRuntimeApiAddress);
   Environment environment;
   add_defaults(environment, plan, config.egress, options, address);
   for (const auto& [name, value] : config.environment) environment[name] = value;

@@ -28,12 +28,14 @@ struct InstancePlan {
 /// Addresses inside every network namespace.
 inline constexpr std::string_view kRuntimeApiAddress = "127.0.0.2:9001";
 inline constexpr std::string_view kProxyAddress = "127.0.0.3:3128";
+/// Where the web server of an "http" function listens.
 inline constexpr std::uint16_t kHttpPort = 8080;
 
 /// Environment, mounts, limits and command as AWS documents them
 /// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html). Credentials are made up for each process.
 /// Errors: `function.unknown_runtime`, `function.runtime_missing`, `function.invalid_entrypoint` (the package has no such program: the
 /// function's fault).
-Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorOptions& options);
+/// `host_address`: where the Runtime API listens when the process shares the host's network.
+Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorOptions& options, const std::string& host_address = {});
 
 }  // namespace mayfly::function

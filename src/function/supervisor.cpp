@@ -19,6 +19,7 @@ class ProcessSupervisor final : public Supervisor, private InstanceOwner {
       : dependencies_(std::move(dependencies)),
         options_(std::move(options)),
         clock_(*dependencies_.clock),
+        resolve_(net::make_name_resolver(dependencies_.executor, clock_)),
         log_(FunctionLogOptions{.directory = options_.log_directory}),
         tasks_(dependencies_.executor) {}
 
@@ -54,6 +55,7 @@ class ProcessSupervisor final : public Supervisor, private InstanceOwner {
   SupervisorDependencies dependencies_;
   SupervisorOptions options_;
   Clock& clock_;
+  net::ResolveName resolve_;
   FunctionLog log_;
   InstancePools pools_;
   SupervisorCounters counters_;
@@ -173,7 +175,8 @@ Result<void> ProcessSupervisor::make_room() {
 
 std::shared_ptr<Instance> ProcessSupervisor::launch(std::shared_ptr<const FunctionRevision> revision, std::string version, std::string tenant,
                                                     std::string type) {
-  InstanceContext context{.dependencies = &dependencies_, .options = &options_, .log = &log_, .owner = this, .counters = &counters_};
+  InstanceContext context{.dependencies = &dependencies_, .options = &options_, .log = &log_, .owner = this, .counters = &counters_,
+                          .resolve = &resolve_};
   InstancePlace place{.id = fmt::format("fn-{:016x}", dependencies_.random->next()),
                       .revision = std::move(revision),
                       .version = std::move(version),

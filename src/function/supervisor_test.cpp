@@ -77,6 +77,17 @@ TEST(Supervisor, GivesTheEnvironmentThatLambdaDocuments) {
   EXPECT_FALSE(process.spec.host_network);
 }
 
+TEST(Supervisor, TellsAProcessInTheHostsNetworkWhereTheRuntimeApiIs) {
+  World world;
+  world.sandbox.program = echo_forever;
+  auto function = world.function("open");
+  function->config.egress.mode = Egress::Mode::Open;
+  ASSERT_TRUE(world.invoke(function, "1"));
+  const auto& process = *world.sandbox.launched.front();
+  EXPECT_TRUE(process.spec.host_network);
+  EXPECT_EQ(process.variable("MAYFLY_URL"), "http://" + process.variable("AWS_LAMBDA_RUNTIME_API"));
+}
+
 TEST(Supervisor, LogsWhatAnInvocationWroteBetweenStartAndReport) {
   World world;
   world.sandbox.program = [](FakeProcess process) { return print_and_echo(process, "working\nstill "); };
