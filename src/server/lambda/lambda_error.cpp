@@ -42,7 +42,7 @@ struct Rule {
   std::string_view code;
   std::string_view exception;
 };
-constexpr std::array<Rule, 30> kRules{{{"auth.missing", "MissingAuthenticationTokenException"},
+constexpr std::array<Rule, 31> kRules{{{"auth.missing", "MissingAuthenticationTokenException"},
                                        {"auth.invalid", "UnrecognizedClientException"},
                                        {"auth.expired", "ExpiredTokenException"},
                                        {"auth.forbidden", "AccessDeniedException"},
@@ -60,6 +60,7 @@ constexpr std::array<Rule, 30> kRules{{{"auth.missing", "MissingAuthenticationTo
                                        {"package.invalid", "InvalidParameterValueException"},
                                        {"package.too_large", "InvalidParameterValueException"},
                                        {"execution.name_in_use", "DurableExecutionAlreadyStartedException"},
+                                       {"execution.still_running", "InvalidParameterValueException"},
                                        {"idempotency.mismatch", "DurableExecutionAlreadyStartedException"},
                                        {"execution.invalid_arn", "InvalidParameterValueException"},
                                        {"execution.not_found", "ResourceNotFoundException"},
