@@ -372,7 +372,8 @@ void expect_described(const Json& schema, const std::string& at) {
 TEST(ProjectSchema, DescribesEveryKeyAndClosesEveryObject) { expect_described(*parse_json(project_schema_text()), ""); }
 
 TEST(Examples, Load) {
-  for (const std::string name : {"hello", "support"}) {
+  for (const std::string name : {"hello", "support", "functions/python", "functions/nodejs", "functions/durable-python",
+                                 "functions/durable-nodejs", "functions/agent"}) {
     const auto project = load_project((fs::path(MAYFLY_SOURCE_DIR) / "examples" / name).string());
     std::string all;
     if (!project)

@@ -7,9 +7,10 @@ import json
 import os
 import re
 import shutil
+import subprocess
 
 from docs_scenario import files_of
-from lib import ROOT, Problem, Server, Skip, TemporaryFolder, check, cli, equal, wait_until, write
+from lib import BINARY, ROOT, Problem, Server, Skip, TemporaryFolder, check, cli, environment, equal, wait_until, write
 
 
 def need_sandbox(server):
@@ -52,6 +53,19 @@ def test_the_tour_of_the_documentation():
             check("revision 1" in again.out, f"the same again makes no revision: {again}")
             equal(cli("fn", "delete", "hello", server=server).code, 0, "delete")
             equal(cli("fn", "show", "hello", server=server).code, 5, "it is gone")
+
+
+def test_the_readme_shows_commands_that_work():
+    text = (ROOT / "README.md").read_text()
+    block = next(b for b in re.findall(r"^```console\n(.*?)^```$", text, re.M | re.S) if "mkdir hello" in b)
+    commands = "\n".join(line.removeprefix("$ ") for line in block.splitlines())
+    with TemporaryFolder() as folder:
+        with Server(folder / ".mayfly") as server:
+            need_sandbox(server)
+            env = environment(MAYFLY_URL=server.url, MAYFLY_DATA=str(server.data), PATH=f"{BINARY.parent}:{os.environ['PATH']}")
+            done = subprocess.run(["bash", "-euc", commands], cwd=folder, env=env, capture_output=True, text=True, timeout=60)
+            equal(done.returncode, 0, f"{done}")
+            check("Hello Ann" in done.stdout, f"{done}")
 
 
 def test_wrong_use_says_what_to_do():
