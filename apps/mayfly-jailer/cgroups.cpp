@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -267,8 +268,23 @@ bool Cgroups::apply(const Group& group, const GroupLimits& limits) const {
   return group.pids.empty() || limits.processes_max == 0 || write_file(group.pids + "/pids.max", std::to_string(limits.processes_max + 1));
 }
 
-bool Cgroups::place(const Group& group, int pid) {
+bool Cgroups::open_tasks(const Group& group, std::vector<Fd>& files) const {
   for (const std::string& folder : group.folders()) {
+    if (in_v2(folder)) continue;
+    files.emplace_back(::open((folder + "/tasks").c_str(), O_WRONLY | O_CLOEXEC));
+    if (!files.back().valid()) return false;
+  }
+  return true;
+}
+
+bool Cgroups::in_v2(const std::string& folder) const {
+  return std::any_of(controllers_.begin(), controllers_.end(),
+                     [&folder](const Controller& each) { return each.v2 && folder.starts_with(each.base + "/"); });
+}
+
+bool Cgroups::place(const Group& group, int pid) const {
+  for (const std::string& folder : group.folders()) {
+    if (!in_v2(folder)) continue;
     if (!write_file(folder + "/cgroup.procs", std::to_string(pid))) return false;
   }
   return true;

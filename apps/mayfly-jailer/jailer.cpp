@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -27,7 +28,8 @@ constexpr const char* kNames[kWalls] = {"user_namespace", "mount_namespace",  "p
                                         "capabilities",   "rlimits",          "cgroup_memory", "cgroup_cpu",    "cgroup_pids"};
 
 bool short_of_something(int error) {
-  return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOSPC || error == EUSERS || error == ETXTBSY;
+  return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOSPC || error == EUSERS ||
+         error == ETXTBSY || error == ETOOMANYREFS;
 }
 
 std::string remedy(const Fault& fault) {
@@ -69,6 +71,12 @@ Jailer::Jailer(int control, const JailerPaths& paths)
       cgroups_(paths.cgroup_root),
       self_(::open("/proc/self/exe", O_PATH | O_CLOEXEC)) {
   block_signals();
+  // Descriptors under way to this process count against the sender's limit, which programs share with the one that sets them up.
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
   // Not SIGKILL: with SIGTERM there is time to take everything down in order. The socket's end says the same.
   ::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -182,22 +190,33 @@ void Jailer::handle_report(Sandbox& sandbox, Packet packet) {
     case Report::Fault:
       if (!sandbox.bad) sandbox.bad = Fault{static_cast<unsigned>(in.number()), in.text(), static_cast<int>(in.number())};
       return;
-    case Report::Started: {
-      StartedMessage started{.sequence = sandbox.sequence, .pid = static_cast<std::uint64_t>(sandbox.pid), .active = sandbox.walls};
-      started.addresses = in.texts();
-      started.memory_now = cgroups_.memory_now_file(sandbox.group);
-      started.memory_peak = cgroups_.memory_peak_file(sandbox.group);
-      if (!sandbox.group.pids.empty()) started.processes_now = sandbox.group.pids + "/pids.current";
-      std::vector<int> fds{sandbox.pidfd.get(), sandbox.output.get()};
-      for (const Fd& fd : packet.fds) fds.push_back(fd.get());
-      if (!in.ok() || started.addresses.size() != packet.fds.size()) return;
-      send(encode(started), fds);
-      sandbox.started = true;
-      sandbox.output.reset();
-      return fork_done(sandbox);
-    }
+    case Report::Listening:
+      sandbox.addresses = in.texts();
+      sandbox.listeners = std::move(packet.fds);
+      return;
+    case Report::Guarded:
+      if (!send_environment(sandbox)) ::kill(sandbox.pid, SIGKILL);
+      return;
+    case Report::Started:
+      if (sandbox.pid > 0 && sandbox.addresses.size() == sandbox.listeners.size()) announce(sandbox);
+      return;
     case Report::Exited: sandbox.program_status = static_cast<int>(in.number()); return;
   }
+}
+
+void Jailer::announce(Sandbox& sandbox) {
+  StartedMessage started{.sequence = sandbox.sequence, .pid = static_cast<std::uint64_t>(sandbox.pid), .active = sandbox.walls};
+  started.addresses = sandbox.addresses;
+  started.memory_now = cgroups_.memory_now_file(sandbox.group);
+  started.memory_peak = cgroups_.memory_peak_file(sandbox.group);
+  if (!sandbox.group.pids.empty()) started.processes_now = sandbox.group.pids + "/pids.current";
+  std::vector<int> fds{sandbox.pidfd.get(), sandbox.output.get()};
+  for (const Fd& fd : sandbox.listeners) fds.push_back(fd.get());
+  send(encode(started), fds);
+  sandbox.started = true;
+  sandbox.output.reset();
+  sandbox.listeners.clear();
+  fork_done(sandbox);
 }
 
 void Jailer::fork_done(Sandbox& sandbox) {

@@ -42,6 +42,9 @@ class Jailer {
     int pid = -1;
     Fd pidfd, sync, output;
     std::string zygote;
+    std::string environment;  ///< a fork's, encoded; until it is sent
+    std::vector<std::string> addresses;
+    std::vector<Fd> listeners;
     std::optional<LaunchMessage> again;  ///< a fork that its zygote may die before; until it has a pid
     bool started = false;
     std::optional<int> program_status;
@@ -76,6 +79,7 @@ class Jailer {
   bool map_ids(int pid);
   bool start_native(Sandbox& sandbox, const std::vector<Fd>& mounts, Fd sync, Fd output);
   bool start_fork(Sandbox& sandbox, const std::vector<Fd>& mounts, Fd sync, Fd output);
+  bool send_environment(Sandbox& sandbox);
   bool place(Sandbox& sandbox);
 
   // zygotes.cpp
@@ -91,6 +95,7 @@ class Jailer {
   void handle_control();
   void read_sync(std::uint64_t sequence);
   void handle_report(Sandbox& sandbox, Packet packet);
+  void announce(Sandbox& sandbox);
   void fork_done(Sandbox& sandbox);
   bool fork_again(Sandbox& sandbox);
   void reap();
@@ -117,6 +122,7 @@ class Jailer {
   std::map<std::string, Zygote> zygotes_;
   std::map<int, int> early_ends_;     ///< processes that ended before their zygote told of them
   std::set<std::uint64_t> repeated_;  ///< forks that were already asked of a second zygote
+  bool no_proc_ = false;              ///< the kernel grants sandboxes no /proc
   bool loose_ = false;                ///< there was a sandbox without a process namespace
 };
 

@@ -117,7 +117,14 @@ void Jailer::begin(LaunchMessage message) {
   sandbox.deadline_ms = monotonic_millis() + kSetUpMillisMax;
   loose_ = loose_ || !has(sandbox.walls, Wall::Pid);
   const bool fork = !sandbox.zygote.empty();
-  if (fork) sandbox.again = std::move(message);
+  if (fork) {
+    Writer environment;
+    environment.texts(sandbox.plan.environment);
+    sandbox.environment = environment.bytes();
+    for (std::string& variable : sandbox.plan.environment) wipe(variable);
+    sandbox.plan.environment.clear();
+    sandbox.again = std::move(message);
+  }
   const bool ok = fork ? start_fork(sandbox, mounts, std::move(theirs), std::move(output))
                        : start_native(sandbox, mounts, std::move(theirs), std::move(output));
   if (!ok && sandbox.pid < 0) {
@@ -130,6 +137,7 @@ void Jailer::begin(LaunchMessage message) {
     return;
   }
   if (fork) zygotes_.at(sandbox.zygote).forking = sandbox.sequence;
+  wipe(sandbox.plan);
   const std::uint64_t sequence = sandbox.sequence;
   sandboxes_.emplace(sequence, std::move(sandbox));
 }
@@ -162,7 +170,12 @@ bool Jailer::place(Sandbox& sandbox) {
 }
 
 bool Jailer::start_native(Sandbox& sandbox, const std::vector<Fd>& mounts, Fd sync, Fd output) {
-  const FirstFds fds{.sync = sync.get(), .output = output.get(), .jailer = -1, .mounts = numbers(mounts)};
+  std::vector<Fd> groups;
+  if (!cgroups_.open_tasks(sandbox.group, groups)) {
+    sandbox.bad = fault("open its cgroup");
+    return false;
+  }
+  const FirstFds fds{.sync = sync.get(), .output = output.get(), .jailer = -1, .mounts = numbers(mounts), .groups = numbers(groups)};
   sandbox.pid = clone_process(sandbox.walls, sandbox.pidfd);
   if (sandbox.pid == 0) {
     // Not even a copy of the way to Mayfly.
@@ -182,11 +195,25 @@ bool Jailer::start_native(Sandbox& sandbox, const std::vector<Fd>& mounts, Fd sy
 }
 
 bool Jailer::start_fork(Sandbox& sandbox, const std::vector<Fd>& mounts, Fd sync, Fd output) {
-  std::vector<int> fds = numbers(mounts);
-  fds.insert(fds.begin(), {sync.get(), output.get(), self_.get()});
+  std::vector<Fd> groups;
+  if (!cgroups_.open_tasks(sandbox.group, groups)) {
+    sandbox.bad = fault("open its cgroup");
+    return false;
+  }
+  sandbox.plan.groups = groups.size();
+  std::vector<int> fds{sync.get(), output.get(), self_.get()};
+  for (const Fd& tasks : groups) fds.push_back(tasks.get());
+  for (const Fd& mount : mounts) fds.push_back(mount.get());
   if (send_packet(zygotes_.at(sandbox.zygote).control.get(), encode(sandbox.plan), fds)) return true;
   sandbox.bad = fault("ask the zygote");
   return false;
+}
+
+bool Jailer::send_environment(Sandbox& sandbox) {
+  const bool sent = send_packet(sandbox.sync.get(), sandbox.environment);
+  if (!sent && !sandbox.bad) sandbox.bad = fault("give it its environment");
+  wipe(sandbox.environment);
+  return sent;
 }
 
 }  // namespace mayfly::jail

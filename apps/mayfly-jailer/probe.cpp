@@ -60,7 +60,10 @@ MaybeFault Jailer::try_walls(Walls walls) {
   while (receive_packet(sandbox.sync.get(), packet) == Received::Packet) {
     Reader in(packet.data);
     const auto report = static_cast<Report>(in.number());
-    if (report == Report::Started) bad.reset();
+    if (report == Report::Started) {
+      bad.reset();
+      no_proc_ = in.number() == 0;
+    }
     if (report == Report::Fault) bad = Fault{static_cast<unsigned>(in.number()), in.text(), static_cast<int>(in.number())};
   }
   ::waitpid(sandbox.pid, nullptr, 0);
@@ -112,6 +115,9 @@ std::string Jailer::detail_of(Wall wall) const {
     case Wall::User:
       return root_user_ ? "root's sandboxes run as user " + std::to_string(kHostId)
                         : "sandboxes run as user " + std::to_string(::geteuid());
+    case Wall::Mount:
+      return no_proc_ ? "tried; there is no /proc inside, because this container hides parts of its own (Docker: systempaths=unconfined)"
+                      : "tried";
     case Wall::Landlock: return "version " + std::to_string(landlock_abi());
     case Wall::CgroupMemory:
     case Wall::CgroupCpu:

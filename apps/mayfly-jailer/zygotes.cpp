@@ -80,7 +80,10 @@ void Jailer::start_zygote(Zygote& zygote) {
   zygote.output = Fd(pipe[0]);
   const Fd output(pipe[1]);
   ::fcntl(zygote.output.get(), F_SETFL, O_NONBLOCK);
-  FirstFds fds{.sync = sync.get(), .output = output.get(), .jailer = -1, .mounts = {}};
+  FirstFds fds{.sync = sync.get(), .output = output.get(), .jailer = -1, .mounts = {}, .groups = {}};
+  std::vector<Fd> groups;
+  if (!cgroups_.open_tasks(zygote.group, groups)) return refuse(fault("open its cgroup"));
+  for (const Fd& tasks : groups) fds.groups.push_back(tasks.get());
   for (const Fd& mount : mounts) fds.mounts.push_back(mount.get());
   start.pid = clone_process(start.walls, start.pidfd);
   if (start.pid == 0) become_zygote(plan, fds, control.get());

@@ -1,3 +1,5 @@
+#include <sys/statvfs.h>
+
 #include <csignal>
 #include <fstream>
 
@@ -86,6 +88,16 @@ TEST_F(LimitsTest, ForkBombsAreContained) {
 TEST_F(LimitsTest, OpenFilesAreLimited) {
   EXPECT_EQ(run_spec(limited({"open"}, {.open_files_max = 50})).output, "47\n");
   EXPECT_NE(run_spec(limited({"open"}, {.open_files_max = 50}, {Layer::Rlimits})).output, "47\n");
+}
+
+TEST_F(LimitsTest, WhatIsChargedToTheHostsUserIsLimited) {
+  EXPECT_EQ(output({"timers", "600"}), "512\n");
+  EXPECT_EQ(output({"timers", "600"}, {Layer::Rlimits}), "600\n");
+  NEEDS(Layer::UserNamespace);
+  struct statvfs settings{};
+  if (::statvfs("/proc/sys", &settings) != 0 || (settings.f_flag & ST_RDONLY) != 0) GTEST_SKIP() << "/proc/sys is read-only here";
+  EXPECT_EQ(output({"watch", "20"}), "16\n");
+  EXPECT_EQ(output({"watch", "20"}, {Layer::UserNamespace}), "20\n");
 }
 
 TEST_F(LimitsTest, FilesAndTmpAreLimited) {

@@ -102,6 +102,16 @@ TEST_F(WallsTest, OtherProcessesAreInvisible) {
   if (has(Layer::MountNamespace)) EXPECT_EQ(output({"read", "/proc/" + self + "/comm"}), "No such file or directory\n");
 }
 
+/// It is a copy of the jailer, and an ordinary user's has the same user.
+TEST_F(WallsTest, TheFirstProcessCannotBeRead) {
+  NEEDS(Layer::PidNamespace);
+  NEEDS(Layer::MountNamespace);
+  for (const char* file : {"/proc/1/mem", "/proc/1/maps", "/proc/1/environ"}) {
+    EXPECT_EQ(output({"read", file}, {Layer::Landlock}), "No such file or directory\n") << file;
+  }
+  EXPECT_NE(output({"read", "/proc/self/maps"}, {Layer::Landlock}), "No such file or directory\n");
+}
+
 TEST_F(WallsTest, ThereIsNoNetwork) {
   NEEDS(Layer::NetNamespace);
   const HostListener listener;
@@ -219,7 +229,11 @@ TEST_F(WallsTest, OnlyOrdinarySocketsAreAllowed) {
     EXPECT_EQ(output({"socket", kind}), "Operation not permitted\n") << kind;
   }
   EXPECT_EQ(output({"socket", "uevent"}, {Layer::Seccomp}), "done\n");
-  for (const char* kind : {"unix", "route", "tcp", "udp6"}) EXPECT_EQ(output({"socket", kind}), "done\n") << kind;
+  for (const char* kind : {"unix", "route", "tcp", "tcp-by-number", "udp6"}) EXPECT_EQ(output({"socket", kind}), "done\n") << kind;
+  for (const char* kind : {"mptcp", "udplite"}) EXPECT_EQ(output({"socket", kind}), "Protocol not supported\n") << kind;
+  EXPECT_EQ(output({"pair", "unix"}), "done\n");
+  EXPECT_EQ(output({"pair", "tipc"}), "Operation not permitted\n");
+  EXPECT_NE(output({"pair", "tipc"}, {Layer::Seccomp}), "Operation not permitted\n");
 }
 
 TEST_F(WallsTest, EvenRootsProgramsMayNotMountOrMakeRawSockets) {

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <map>
 
 #include "sandbox/sandbox_test_support.h"
 
@@ -73,6 +74,76 @@ TEST_F(ZygoteTest, TheWallsHold) {
   EXPECT_EQ(run_code("import socket; socket.create_connection(('169.254.169.254', 80))").output,
             "OSError [Errno 101] Network is unreachable\n");
   EXPECT_EQ(run_code("import os; print(os.uname().nodename)").output, "mayfly\n");
+}
+
+/// Both are copies of one zygote: what that one read, the later copy has.
+TEST_F(ZygoteTest, KnowsNothingOfTheFunctionBefore) {
+  NEEDS(Layer::MountNamespace);
+  SandboxSpec before = fork_of("print('ran')");
+  for (int i = 0; i < 20; ++i) {
+    before.environment.push_back("KEY_" + std::to_string(i) + "=secret-" + std::string("of-another-") + std::to_string(i) +
+                                 std::string(200, 'x'));
+  }
+  before.hostname = "secret-of-another-host";
+  before.listen = {"127.0.0.2:9001"};
+  before.directory = folder_ + "/secret-of-another-folder";
+  std::filesystem::create_directory(before.directory);
+  before.mounts = {{.source = before.directory, .target = before.directory}};
+  const auto first = start(before);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(read(*first), "ran\n");
+  for (const auto& listener : first->take_listeners()) ::close(listener.fd);
+  EXPECT_EQ(run_code("import re\n"
+                     "found = set()\n"
+                     "read = 0\n"
+                     "for line in open('/proc/self/maps'):\n"
+                     "  field = line.split()\n"
+                     "  if 'r' not in field[1] or '[v' in line: continue\n"
+                     "  begin, end = (int(x, 16) for x in field[0].split('-'))\n"
+                     "  memory = open('/proc/self/mem', 'rb'); memory.seek(begin)\n"
+                     "  text = memory.read(end - begin); read += len(text)\n"
+                     "  found.update(re.findall(bytes([115, 101]) + b'cret-of-another-[a-z0-9]+', text))\n"
+                     "print(read > 1000000, sorted(found))")
+                .output,
+            "True []\n");
+}
+
+/// Its filter is the zygote's until it has its own: whoever could write there would be free of the one for programs.
+TEST_F(ZygoteTest, TheFirstProcessIsOutOfReach) {
+  NEEDS(Layer::UserNamespace);
+  NEEDS(Layer::MountNamespace);
+  EXPECT_EQ(run_code("open('/proc/1/mem', 'r+b')", {Layer::Landlock}).output,
+            "FileNotFoundError [Errno 2] No such file or directory: '/proc/1/mem'\n");
+  const auto process = start(fork_of("print('ready', flush=True)\nwhile True: __import__('time').sleep(1000)"));
+  ASSERT_TRUE(process);
+  ASSERT_EQ(read(*process), "ready\n");
+  std::ifstream status("/proc/" + std::to_string(process->pid()) + "/status");
+  std::map<std::string, std::string> lines;
+  for (std::string line; std::getline(status, line);) lines[line.substr(0, line.find(':'))] = line.substr(line.find(':') + 1);
+  EXPECT_EQ(lines["CapPrm"], "\t0000000000000000");
+  if (has(Layer::Seccomp)) EXPECT_EQ(lines["Seccomp_filters"], "\t2");
+}
+
+/// All sandboxes have one user outside, and the kernel counts for each user what lies unread in sockets.
+TEST_F(ZygoteTest, UnreadDescriptorsOfOneStopNoOther) {
+  NEEDS(Layer::UserNamespace);
+  const auto greedy = start(
+      fork_of("import socket, array, time\n"
+              "keep = []\n"
+              "try:\n"
+              "  while len(keep) < 20:\n"
+              "    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM); keep += pair\n"
+              "    for i in range(4): pair[0].sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0] * 250))])\n"
+              "except OSError as error: print('full', flush=True)\n"
+              "time.sleep(1000)"));
+  ASSERT_TRUE(greedy);
+  ASSERT_EQ(read(*greedy), "full\n");
+  SandboxSpec other = fork_of("print('runs')");
+  other.listen = {"127.0.0.2:9001"};
+  const auto process = start(other);
+  ASSERT_TRUE(process);
+  EXPECT_EQ(read(*process), "runs\n");
+  for (const auto& listener : process->take_listeners()) ::close(listener.fd);
 }
 
 TEST_F(ZygoteTest, MountsAndListenersWork) {

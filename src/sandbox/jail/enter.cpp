@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "sandbox/jail/address.h"
+#include "sandbox/jail/first.h"
 #include "sandbox/jail/root.h"
 
 namespace mayfly::jail {
@@ -67,7 +68,25 @@ MaybeFault raise_loopback() {
   return {};
 }
 
-MaybeFault make_listeners(Entry& entry) {
+/// The jailer writes where only it can (cgroup v2).
+MaybeFault move_to_groups(const std::vector<int>& groups) {
+  for (const int tasks : groups) {
+    if (::write(tasks, "0", 1) != 1) return fault("put it in its cgroup");
+  }
+  return {};
+}
+
+/// What a user namespace uses up is charged to its maker, too, and so to the host's services. Not to be had where /proc/sys is read-only.
+void bound_namespace() {
+  write_file("/proc/sys/user/max_inotify_instances", "16");
+  write_file("/proc/sys/user/max_inotify_watches", "16384");
+}
+
+/// Handed over at once: the program's small limit of descriptors also bounds how many its user may have under way between sockets.
+MaybeFault make_listeners(const Entry& entry) {
+  std::vector<Fd> listeners;
+  std::vector<int> numbers;
+  std::vector<std::string> addresses;
   for (const std::string& text : entry.plan.listen) {
     auto address = parse_address(text);
     if (!address) {
@@ -82,9 +101,15 @@ MaybeFault make_listeners(Entry& entry) {
         !address->read_name(socket.get())) {
       return fault("listen on " + text);
     }
-    entry.addresses.push_back(address->text());
-    entry.listeners.push_back(std::move(socket));
+    addresses.push_back(address->text());
+    numbers.push_back(socket.get());
+    listeners.push_back(std::move(socket));
   }
+  if (listeners.empty()) return {};
+  Writer out;
+  out.number(static_cast<std::uint64_t>(Report::Listening));
+  out.texts(addresses);
+  if (!send_packet(entry.sync, out.bytes(), numbers)) return fault("hand over its listeners");
   return {};
 }
 
@@ -110,10 +135,13 @@ MaybeFault enter(Entry& entry) {
     }
   } else {
     await(entry.sync, kGoMapped);  // also proves that the jailer lived when the tie was made
+    close_memory();                // a copy of the jailer's; not before: the jailer could not have mapped its ids
     if (has(plan.walls, Wall::User) || plan.from_root) {
       if (auto bad = become(has(plan.walls, Wall::User) ? kInnerId : kHostId)) return bad;
     }
   }
+  if (auto bad = move_to_groups(entry.groups)) return bad;
+  if (has(plan.walls, Wall::User)) bound_namespace();
   if (has(plan.walls, Wall::Net)) {
     if (auto bad = raise_loopback()) return bad;
   }
@@ -122,7 +150,7 @@ MaybeFault enter(Entry& entry) {
     return fault(Wall::Uts, "set the host name");
   }
   if (has(plan.walls, Wall::Mount)) {
-    if (auto bad = make_root(plan, entry.mounts)) return bad;
+    if (auto bad = make_root(plan, entry.mounts, entry.has_proc)) return bad;
   }
   await(entry.sync, kGoPlaced);
   if (has(plan.walls, Wall::Cgroup) && ::unshare(CLONE_NEWCGROUP) != 0) return fault(Wall::Cgroup, "make a cgroup namespace");
@@ -141,10 +169,8 @@ bool report_fault(int sync, const Fault& fault) {
 bool report_started(const Entry& entry) {
   Writer out;
   out.number(static_cast<std::uint64_t>(Report::Started));
-  out.texts(entry.addresses);
-  std::vector<int> fds;
-  for (const Fd& fd : entry.listeners) fds.push_back(fd.get());
-  return send_packet(entry.sync, out.bytes(), fds);
+  out.number(entry.has_proc ? 1 : 0);
+  return send_packet(entry.sync, out.bytes());
 }
 
 void exit_now(int code) {

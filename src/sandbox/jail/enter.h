@@ -14,8 +14,8 @@ struct Entry {
   const Plan& plan;
   int sync = -1;                   ///< to the jailer
   const std::vector<int>& mounts;  ///< detached mounts, in the order of `plan.mounts`
-  std::vector<Fd> listeners;       ///< made by `enter`
-  std::vector<std::string> addresses;
+  const std::vector<int>& groups;  ///< `tasks` files of its cgroups: a thread that moves itself waits for nobody
+  bool has_proc = true;            ///< told by `enter`
 };
 
 /// Everything that needs privileges inside: ids, network, host name, root, cgroup namespace. To be called in the new namespaces. Ends the

@@ -121,6 +121,8 @@ void block_signals() {
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
 }
 
+void close_memory() { ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
 int watch_children() {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   return ::open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
@@ -161,7 +163,7 @@ void reap_until_end(int sync, pid_t program, int children) {
 
 void first_process(const Plan& plan, const FirstFds& fds) {
   const int children = has(plan.walls, Wall::Pid) ? -1 : watch_children();
-  Entry entry{.plan = plan, .sync = fds.sync, .mounts = fds.mounts};
+  Entry entry{.plan = plan, .sync = fds.sync, .mounts = fds.mounts, .groups = fds.groups};
   if (auto bad = enter(entry)) give_up(fds.sync, *bad);
   if (auto bad = confine(plan)) give_up(fds.sync, *bad);
   const pid_t program = start_program(plan, fds);
@@ -174,7 +176,7 @@ void first_process(const Plan& plan, const FirstFds& fds) {
 }
 
 void become_zygote(const Plan& plan, const FirstFds& fds, int control) {
-  Entry entry{.plan = plan, .sync = fds.sync, .mounts = fds.mounts};
+  Entry entry{.plan = plan, .sync = fds.sync, .mounts = fds.mounts, .groups = fds.groups};
   if (auto bad = enter(entry)) give_up(fds.sync, *bad);
   const std::string path = find_program(plan);
   const std::vector<char*> argv = pointers(plan.argv), environment = pointers(plan.environment);

@@ -13,6 +13,7 @@ struct FirstFds {
   int output = -1;  ///< the program's standard output and error
   int jailer = -1;  ///< the jailer's program, to become a small first process (zygote's children)
   std::vector<int> mounts;
+  std::vector<int> groups;  ///< `tasks` files of its cgroups
 };
 
 /// The life of a first process that the jailer cloned: sets up, runs the program, reaps, reports.
@@ -24,6 +25,8 @@ struct FirstFds {
 /// Forwards SIGTERM to `program`, reaps everyone, reports the program's end on `sync`; then everything inside dies: by the
 /// process namespace, or, without one (`children` from `watch_children`, else -1), by hand.
 [[noreturn]] void reap_until_end(int sync, pid_t program, int children);
+/// Nobody of the same user may look into this process or change it, from its next instruction on until it executes something.
+void close_memory();
 /// Makes this process the parent of orphans. Their list, opened while there is a /proc to see.
 int watch_children();
 

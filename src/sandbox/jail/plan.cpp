@@ -1,5 +1,7 @@
 #include "sandbox/jail/plan.h"
 
+#include <cstring>
+
 #include "sandbox/jail/wire.h"
 
 namespace mayfly::jail {
@@ -21,6 +23,7 @@ std::string encode(const Plan& plan) {
     out.number(mount.writable ? 1 : 0);
   }
   out.number(plan.system_mounts);
+  out.number(plan.groups);
   out.number(plan.links.size());
   for (const auto& [name, target] : plan.links) {
     out.text(name);
@@ -53,6 +56,7 @@ std::optional<Plan> decode_plan(std::string_view packet) {
     mount.writable = in.number() != 0;
   }
   plan.system_mounts = in.number();
+  plan.groups = in.number();
   plan.links.resize(in.count());
   for (auto& [name, target] : plan.links) {
     name = in.text();
@@ -64,6 +68,20 @@ std::optional<Plan> decode_plan(std::string_view packet) {
   }
   if (!in.done()) return std::nullopt;
   return plan;
+}
+
+void wipe(std::string& text) {
+  explicit_bzero(text.data(), text.size());
+  text.clear();
+}
+
+void wipe(Plan& plan) {
+  for (auto* texts : {&plan.argv, &plan.environment, &plan.listen}) {
+    for (std::string& text : *texts) wipe(text);
+  }
+  for (Plan::Mount& mount : plan.mounts) wipe(mount.target);
+  wipe(plan.directory);
+  wipe(plan.hostname);
 }
 
 }  // namespace mayfly::jail

@@ -34,7 +34,10 @@ bool make_target(const std::string& path, int mount) {
   if (::fstat(mount, &status) != 0) return false;
   if (S_ISDIR(status.st_mode)) return make_folders(path);
   const std::size_t slash = path.rfind('/');
-  if (slash > 0 && !make_folders(path.substr(0, slash))) return false;
+  std::string folder = path.substr(0, slash);
+  const bool made = folder.empty() || make_folders(folder);
+  wipe(folder);
+  if (!made) return false;
   const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
   return file.valid() || ::access(path.c_str(), F_OK) == 0;
 }
@@ -83,16 +86,19 @@ Fd new_tmpfs(std::uint64_t bytes_max, const char* mode) {
 bool attach(int mount, const char* path) { return ::move_mount(mount, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) == 0; }
 
 bool make_folders(const std::string& path) {
-  for (std::size_t at = 1; at <= path.size(); ++at) {
-    if (at != path.size() && path[at] != '/') continue;
+  std::string part;
+  bool made = true;
+  part.reserve(path.size());
+  for (std::size_t at = 0; at <= path.size() && made; ++at) {
     // EROFS and EACCES too come for a folder that exists in something mounted read-only.
-    const std::string part = path.substr(0, at);
-    if (::mkdir(part.c_str(), 0755) != 0 && ::access(part.c_str(), F_OK) != 0) return false;
+    if (at > 0 && (at == path.size() || path[at] == '/')) made = ::mkdir(part.c_str(), 0755) == 0 || ::access(part.c_str(), F_OK) == 0;
+    if (at < path.size()) part += path[at];
   }
-  return true;
+  wipe(part);  // in borrowed memory it would be found by later copies
+  return made;
 }
 
-MaybeFault make_root(const Plan& plan, const std::vector<int>& mounts) {
+MaybeFault make_root(const Plan& plan, const std::vector<int>& mounts, bool& has_proc) {
   if (mounts.size() != plan.mounts.size() || plan.system_mounts > mounts.size()) {
     errno = EPROTO;
     return fault("find its mounts");
@@ -102,6 +108,7 @@ MaybeFault make_root(const Plan& plan, const std::vector<int>& mounts) {
   // Before the old root goes: the kernel grants a new /proc only to who can see a whole one.
   Fd proc;
   if (has(plan.walls, Wall::Pid) && !zygote) proc = new_proc();
+  has_proc = proc.valid() || zygote;
   if (auto bad = swap_root()) return bad;
   for (const auto& [name, target] : plan.links) {
     if (::symlink(target.c_str(), ("/" + name).c_str()) != 0) return fault(Wall::Mount, "make the link /" + name);

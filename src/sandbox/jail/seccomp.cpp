@@ -3,6 +3,7 @@
 #include <linux/audit.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -99,11 +100,23 @@ void socket_rules(Assembler& out) {
       out.on_call(static_cast<int>(family), [&] {
         out.load(argument(1));
         out.mask(0xf);
-        out.if_equal_answer(SOCK_STREAM, kAllow);
-        out.if_equal_answer(SOCK_DGRAM, kAllow);
+        // Other protocols would load their module into the kernel.
+        for (const auto& [type, protocol] : {std::pair(SOCK_STREAM, IPPROTO_TCP), std::pair(SOCK_DGRAM, IPPROTO_UDP)}) {
+          out.on_call(type, [&] {
+            out.load(argument(2));
+            out.if_equal_answer(0, kAllow);
+            out.if_equal_answer(static_cast<std::uint32_t>(protocol), kAllow);
+            out.answer(refuse(EPROTONOSUPPORT));
+          });
+        }
         out.answer(refuse(EPERM));
       });
     }
+    out.answer(refuse(EPERM));
+  });
+  out.on_call(SYS_socketpair, [&] {
+    out.load(argument(0));
+    out.if_equal_answer(AF_UNIX, kAllow);
     out.answer(refuse(EPERM));
   });
 }
@@ -149,13 +162,14 @@ std::vector<std::pair<std::uint32_t, std::uint32_t>> ranges_of(std::vector<int> 
 
 std::vector<sock_filter> make_filter(Filter filter) {
   std::vector<int> allowed(std::begin(kProgramCalls), std::end(kProgramCalls));
+  if (filter == Filter::First) allowed.assign(std::begin(kFirstCalls), std::end(kFirstCalls));
   if (filter == Filter::Zygote) allowed.insert(allowed.end(), std::begin(kZygoteCalls), std::end(kZygoteCalls));
   Assembler out;
   out.load(offsetof(seccomp_data, arch));
   out.if_equal_skip(kArchitecture, 1);
   out.answer(SECCOMP_RET_KILL_PROCESS);
   out.load(offsetof(seccomp_data, nr));
-  argument_rules(out, filter);
+  if (filter != Filter::First) argument_rules(out, filter);
   const auto ranges = ranges_of(std::move(allowed));
   out.tree(ranges, 0, ranges.size(), refuse(EPERM));
   return out.take();

@@ -4,7 +4,8 @@
 
 namespace mayfly::jail {
 
-/// What ordinary programs need. `socket`, `ioctl`, `personality`, `clone` and `clone3` have rules of their own in seccomp.cpp.
+/// What ordinary programs need. `socket`, `socketpair`, `ioctl`, `personality`, `clone` and `clone3` have rules of their own in
+/// seccomp.cpp.
 inline constexpr int kProgramCalls[] = {
     // files
     SYS_read,
@@ -102,7 +103,6 @@ inline constexpr int kProgramCalls[] = {
     SYS_io_getevents,
     SYS_io_pgetevents,
     // sockets
-    SYS_socketpair,
     SYS_bind,
     SYS_listen,
     SYS_accept,
@@ -300,6 +300,13 @@ inline constexpr int kProgramCalls[] = {
     SYS_time,
     SYS_arch_prctl,
 #endif
+};
+
+/// Reaping, telling, and the little memory that takes.
+inline constexpr int kFirstCalls[] = {
+    SYS_read,    SYS_write,          SYS_pread64,      SYS_close,           SYS_sendmsg, SYS_wait4, SYS_kill, SYS_rt_sigtimedwait,
+    SYS_futex,   SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_restart_syscall, SYS_exit,    SYS_brk,   SYS_mmap, SYS_munmap,
+    SYS_madvise, SYS_exit_group,
 };
 
 /// What entering a sandbox takes, beside the rules above.

@@ -81,6 +81,19 @@ void set_environment(const std::vector<std::string>& environment) {
   }
 }
 
+/// From the jailer to the copy alone. It comes when process 1 is out of reach.
+bool receive_environment(int sync) {
+  Packet packet;
+  if (receive_packet(sync, packet) != Received::Packet) return false;
+  Reader in(packet.data);
+  std::vector<std::string> environment = in.texts();
+  if (!in.done()) return false;
+  set_environment(environment);
+  for (std::string& variable : environment) wipe(variable);
+  wipe(packet.data);
+  return true;
+}
+
 /// The interpreter's copy: the rest of its confinement, then back to the interpreter.
 int become_program(Request& request, const Entry& entry) {
   const Plan& plan = request.plan;
@@ -88,9 +101,9 @@ int become_program(Request& request, const Entry& entry) {
   if (::setsid() < 0 || ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) give_up(sync, *fault("start a session"));
   // What cost it this was the change of user before; without it /proc/self would be root's.
   ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-  set_environment(plan.environment);
   if (::chdir(plan.directory.c_str()) != 0) give_up(sync, *fault("enter its working directory"));
   if (auto bad = confine(plan)) give_up(sync, *bad);
+  if (!receive_environment(sync)) exit_now(120);
   if (auto bad = limit(plan)) give_up(sync, *bad);
   if (!report_started(entry)) exit_now(120);
   if (!connect_output(request.fds.output)) exit_now(121);
@@ -108,13 +121,11 @@ int become_program(Request& request, const Entry& entry) {
   hello.number(static_cast<std::uint64_t>(Report::Hello));
   hello.number(static_cast<std::uint64_t>(request.pid));
   if (!send_packet(sync, hello.bytes())) exit_now(120);
-  // Its listeners go with the exec, so nothing of the zygote's memory may own them.
-  auto* entry = new Entry{.plan = request.plan, .sync = sync, .mounts = request.fds.mounts};
-  if (auto bad = enter(*entry)) give_up(sync, *bad);
+  Entry entry{.plan = request.plan, .sync = sync, .mounts = request.fds.mounts, .groups = request.fds.groups};
+  if (auto bad = enter(entry)) give_up(sync, *bad);
   const long program = fork_interpreter();
-  if (program == 0) return become_program(request, *entry);
+  if (program == 0) return become_program(request, entry);
   if (program < 0) give_up(sync, *fault("fork the zygote"));
-  delete entry;  // the zygote's heap is to be as it was; this closes our own copies of the listeners
   char number[24] = {};
   for (long rest = program, at = sizeof number - 2; rest > 0; rest /= 10) number[at--] = static_cast<char>('0' + rest % 10);
   const char* text = number;
@@ -122,8 +133,9 @@ int become_program(Request& request, const Entry& entry) {
   // Above 3, which the report channel takes.
   if (children >= 0) children = ::fcntl(children, F_DUPFD, kFirstChildren);
   const char* own = children < 0 ? "1" : "0";
+  const char* filtered = has(request.plan.walls, Wall::Seccomp) ? "1" : "0";
   char name[] = "mayfly-jailer", mode[] = "--first";
-  char* argv[] = {name, mode, const_cast<char*>(text), const_cast<char*>(own), nullptr};
+  char* argv[] = {name, mode, const_cast<char*>(text), const_cast<char*>(own), const_cast<char*>(filtered), nullptr};
   char* environment[] = {nullptr};
   const int jailer = ::fcntl(request.fds.jailer, F_DUPFD_CLOEXEC, 20);
   if (jailer < 0 || (children >= 0 && children != kFirstChildren && ::dup2(children, kFirstChildren) < 0) ||
@@ -147,11 +159,14 @@ int become_program(Request& request, const Entry& entry) {
 
 bool take(Packet packet, Request& request, std::vector<Fd>& owned) {
   auto plan = decode_plan(packet.data);
-  if (!plan || packet.fds.size() < 3) return false;
+  wipe(packet.data);
+  if (!plan || packet.fds.size() < 3 + plan->groups) return false;
   request.plan = std::move(*plan);
   owned = std::move(packet.fds);
-  request.fds = {.sync = owned[0].get(), .output = owned[1].get(), .jailer = owned[2].get(), .mounts = {}};
-  for (std::size_t i = 3; i < owned.size(); ++i) request.fds.mounts.push_back(owned[i].get());
+  request.fds = {.sync = owned[0].get(), .output = owned[1].get(), .jailer = owned[2].get(), .mounts = {}, .groups = {}};
+  for (std::size_t i = 3; i < owned.size(); ++i) {
+    (i < 3 + request.plan.groups ? request.fds.groups : request.fds.mounts).push_back(owned[i].get());
+  }
   return true;
 }
 
@@ -168,6 +183,7 @@ int next(int control) {
       for (Fd& fd : owned) fd.release();  // closed with all others
       return 0;
     }
+    wipe(request.plan);  // a later copy could read it
     if (pid > 0) return static_cast<int>(pid);
     errno = static_cast<int>(-pid);
     report_fault(request.fds.sync, *fault("make its namespaces"));

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -16,6 +17,7 @@
 #include <sys/un.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -159,9 +161,17 @@ int make_socket(const Arguments& a) {
                                                       {"unix", {AF_UNIX, SOCK_STREAM, 0}},
                                                       {"route", {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE}},
                                                       {"tcp", {AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0}},
+                                                      {"tcp-by-number", {AF_INET6, SOCK_STREAM, IPPROTO_TCP}},
+                                                      {"mptcp", {AF_INET, SOCK_STREAM, 262}},
+                                                      {"udplite", {AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE}},
                                                       {"udp6", {AF_INET6, SOCK_DGRAM, 0}}};
   const auto& kind = kinds.at(a.at(0));
   return answer(::socket(kind[0], kind[1], kind[2]) >= 0);
+}
+
+int make_pair(const Arguments& a) {
+  int ends[2] = {};
+  return answer(::socketpair(a.at(0) == "unix" ? AF_UNIX : AF_TIPC, SOCK_STREAM, 0, ends) == 0);
 }
 
 int mount_it(const Arguments&) { return answer(::mount("none", "/tmp", "tmpfs", 0, nullptr) == 0); }
@@ -243,6 +253,22 @@ int fork_many(const Arguments& a) {
 int open_many(const Arguments&) {
   int made = 0;
   while (made < 100'000 && ::open("/dev/null", O_RDONLY) >= 0) ++made;
+  std::printf("%d\n", made);
+  return 0;
+}
+
+/// MOST: how many of them can be had.
+int watch_many(const Arguments& a) {
+  int made = 0;
+  while (made < std::atoi(a.at(0).c_str()) && ::inotify_init1(0) >= 0) ++made;
+  std::printf("%d\n", made);
+  return 0;
+}
+
+int time_many(const Arguments& a) {
+  int made = 0;
+  timer_t timer{};
+  while (made < std::atoi(a.at(0).c_str()) && ::timer_create(CLOCK_MONOTONIC, nullptr, &timer) == 0) ++made;
   std::printf("%d\n", made);
   return 0;
 }
@@ -334,7 +360,8 @@ int main(int argc, char** argv) {
                                                                            {"print", print_forever},  {"term", wait_for_term},
                                                                            {"wait", wait_forever},    {"daemon", leave_daemon},
                                                                            {"orphans", orphans},      {"link", read_link},
-                                                                           {"crash", crash}};
+                                                                           {"crash", crash},          {"watch", watch_many},
+                                                                           {"timers", time_many},     {"pair", make_pair}};
   const auto probe = argc < 2 ? probes.end() : probes.find(argv[1]);
   if (probe == probes.end()) return 99;
   const int code = probe->second(Arguments(argv + 2, argv + argc));
