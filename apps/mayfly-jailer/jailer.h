@@ -76,6 +76,7 @@ class Jailer {
   bool make_plan(const LaunchMessage& message, Sandbox& sandbox, std::vector<Fd>& mounts);
   bool add_mounts(std::uint64_t sequence, const std::vector<LaunchMessage::Mount>& wanted, Plan& plan, std::vector<Fd>& mounts);
   int clone_process(Walls walls, Fd& pidfd);
+  bool lend_user(unsigned id);
   bool map_ids(int pid);
   bool start_native(Sandbox& sandbox, const std::vector<Fd>& mounts, Fd sync, Fd output);
   bool start_fork(Sandbox& sandbox, const std::vector<Fd>& mounts, Fd sync, Fd output);

@@ -1,6 +1,8 @@
 #include <fcntl.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -150,9 +152,25 @@ int Jailer::clone_process(Walls walls, Fd& pidfd) {
   arguments.flags = clone_flags(walls) | CLONE_PIDFD;
   arguments.pidfd = reinterpret_cast<std::uint64_t>(&raw_pidfd);
   arguments.exit_signal = SIGCHLD;
+  // What a user namespace uses up (watches, pending signals, further namespaces) is charged to its maker: not to root and its services.
+  const bool lent = root_user_ && has(walls, Wall::User) && lend_user(kHostId);
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid != 0 && lent) lend_user(0);
   if (pid > 0) pidfd = Fd(raw_pidfd);
   return static_cast<int>(pid);
+}
+
+/// Root acts as `id`, with all its capabilities.
+bool Jailer::lend_user(unsigned id) {
+  const int error = errno;
+  ::prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
+  const bool done = ::syscall(SYS_setresuid, -1, id, -1) == 0;
+  if (id == 0 || !done) {
+    ::prctl(PR_SET_SECUREBITS, 0, 0, 0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);  // a change of user clears it
+  }
+  errno = error;
+  return done;
 }
 
 bool Jailer::map_ids(int pid) {

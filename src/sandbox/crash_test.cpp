@@ -118,6 +118,37 @@ TEST_F(CrashTest, AKilledJailerLeavesNothingAndIsStartedAgain) {
   }
 }
 
+/// Its loop makes one, after it told what it can do.
+bool has_signal_descriptor(int pid) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", ignored)) {
+    if (std::filesystem::read_symlink(entry.path(), ignored).string().find("signalfd") != std::string::npos) return true;
+  }
+  return false;
+}
+
+TEST_F(CrashTest, AJailerThatDiesBeforeItsAnswerIsReadHoldsNobodyUp) {
+  const auto process = start_family();
+  ::kill(parent_of(process->pid()), SIGKILL);
+  end(*process);
+  TaskGroup group(io_.get_executor());
+  Outcome outcome;
+  group.spawn(run_one(spec({"exit", "0"}), &outcome));
+  io_.restart();
+  while (children_of(::getpid()).empty()) io_.poll_one();
+  const int jailer = children_of(::getpid()).front();
+  while (!has_signal_descriptor(jailer)) ::sched_yield();
+  ::kill(jailer, SIGKILL);
+  siginfo_t ended{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(jailer), &ended, WEXITED | WNOWAIT), 0);
+  io_.restart();
+  while (group.size() > 0 && io_.run_one() > 0) {
+  }
+  ASSERT_FALSE(outcome.launched);
+  EXPECT_EQ(outcome.launched.error().code, "sandbox.jailer_lost");
+  EXPECT_EQ(run({"exit", "3"}).end.code, 3);
+}
+
 TEST_F(CrashTest, ALaunchUnderWayWhenTheJailerDiesMayBeRepeated) {
   const auto process = start_family();
   const int jailer = parent_of(process->pid());

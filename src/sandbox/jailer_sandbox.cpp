@@ -47,9 +47,12 @@ class Jail : public std::enable_shared_from_this<Jail> {
   Task<Launched> launch(SandboxSpec spec) {
     if (auto ok = check(spec); !ok) co_return fail(ok.error());
     if (auto ok = co_await ensure_running(); !ok) co_return fail(ok.error());
+    const std::uint64_t generation = generation_;
     if (!spec.zygote.empty()) {
       if (auto ok = co_await ensure_zygote(spec.zygote); !ok) co_return fail(ok.error());
     }
+    // Before we went on, the jailer may have been lost, and with it what it was told.
+    if (!ready_ || generation != generation_) co_return lost();
     // The jailer may have been lost and come back meanwhile: the checks of who is alive come last.
     if (!ids_.emplace(spec.id, true).second) {
       co_return fail("sandbox.exec", fmt::format("a sandbox with the id {} is alive: choose another id", spec.id));
@@ -199,7 +202,8 @@ class Jail : public std::enable_shared_from_this<Jail> {
     const auto found = zygotes_.find(name);
     if (found == zygotes_.end()) co_return fail("sandbox.no_zygote", fmt::format("there is no zygote \"{}\": add it first", name));
     if (found->second.added) co_return Result<void>();
-    const std::uint64_t sequence = ++sequence_;
+    if (!ready_) co_return lost();
+    const std::uint64_t sequence = ++sequence_, generation = generation_;
     std::string packet = encode(to_message(found->second.spec, sequence));
     if (packet.size() > jail::kPacketBytesMax)
       co_return fail("sandbox.exec", "the zygote's command line and environment are too large: pass less");
@@ -208,6 +212,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
           self->zygote_waits_.emplace(sequence, std::move(resume));
           self->send(std::move(packet));
         });
+    if (result && generation != generation_) co_return lost();
     if (const auto again = zygotes_.find(name); result && again != zygotes_.end()) again->second.added = true;
     co_return result;
   }
@@ -237,6 +242,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
     const bool never_ready = !ready_;
     pid_ = -1;
     ready_ = false;
+    ++generation_;
     outbox_.clear();
     boost::system::error_code ignored;
     control_.close(ignored);
@@ -267,6 +273,7 @@ class Jail : public std::enable_shared_from_this<Jail> {
   Descriptor control_, exit_;
   int pid_ = -1;
   bool ready_ = false;
+  std::uint64_t generation_ = 0;  ///< how many jailers were lost
   bool stopping_ = false;
   std::uint64_t sequence_ = 0;
   std::vector<LayerState> layers_;

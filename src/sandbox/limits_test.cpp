@@ -1,6 +1,9 @@
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
 #include <sys/statvfs.h>
 
 #include <csignal>
+#include <cstring>
 #include <fstream>
 
 #include "sandbox/sandbox_test_support.h"
@@ -98,6 +101,18 @@ TEST_F(LimitsTest, WhatIsChargedToTheHostsUserIsLimited) {
   if (::statvfs("/proc/sys", &settings) != 0 || (settings.f_flag & ST_RDONLY) != 0) GTEST_SKIP() << "/proc/sys is read-only here";
   EXPECT_EQ(output({"watch", "20"}), "16\n");
   EXPECT_EQ(output({"watch", "20"}, {Layer::UserNamespace}), "20\n");
+}
+
+TEST_F(LimitsTest, NamespacesAreNotChargedToRoot) {
+  NEEDS(Layer::UserNamespace);
+  const auto process = start(spec({"wait"}));
+  ASSERT_TRUE(process);
+  const int space = ::open(("/proc/" + std::to_string(process->pid()) + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC);
+  if (space < 0 && ::geteuid() != 0) GTEST_SKIP() << "an ordinary user is the owner itself";
+  uid_t owner = 0;
+  ASSERT_EQ(::ioctl(space, NS_GET_OWNER_UID, &owner), 0) << std::strerror(errno);
+  ::close(space);
+  EXPECT_EQ(owner, ::geteuid() == 0 ? 60900 : ::geteuid());
 }
 
 TEST_F(LimitsTest, FilesAndTmpAreLimited) {

@@ -71,7 +71,7 @@ struct SandboxSpec {
   std::string directory = "/";           ///< working directory inside
   std::vector<Mount> mounts;  ///< beside the system's folders (/usr, /lib*, /bin, /sbin, parts of /etc), which are there, read-only
   Limits limits;
-  /// False: a network namespace of its own with only the loopback device. True: the host's network.
+  /// False: a network namespace of its own with only the loopback device. True: the host's network; not with a zygote.
   bool host_network = false;
   /// "127.0.0.2:9001" …: bound and listening inside before the program starts; the descriptors come back in this order.
   /// With the host's network the port is ignored and a free one is taken; see `SandboxProcess::listeners`.

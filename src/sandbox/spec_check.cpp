@@ -64,6 +64,9 @@ std::vector<jail::LaunchMessage::Mount> convert(const std::vector<Mount>& mounts
 Result<void> check(const SandboxSpec& spec) {
   if (!plain_id(spec.id)) return refuse(fmt::format("a sandbox' id has 1 to {} of a-z, 0-9 and -: correct \"{}\"", kIdBytesMax, spec.id));
   if (spec.zygote.empty() && (spec.argv.empty() || spec.argv.front().empty())) return refuse("the command is empty: name a program");
+  if (spec.host_network && !spec.zygote.empty()) {
+    return refuse("a zygote's forks cannot have the host's network: launch the program itself");
+  }
   if (auto ok = check_texts(spec.argv, spec.environment); !ok) return ok;
   if (!plain_path(spec.directory)) return refuse("the working directory is not an absolute path without \"..\": correct it");
   if (auto ok = check_mounts(spec.mounts); !ok) return ok;

@@ -146,6 +146,24 @@ TEST_F(ZygoteTest, UnreadDescriptorsOfOneStopNoOther) {
   for (const auto& listener : process->take_listeners()) ::close(listener.fd);
 }
 
+/// Their namespaces lie in the zygote's.
+TEST_F(ZygoteTest, ForksDoNotShareTheLimitsOfTheirZygote) {
+  const std::string take =
+      "import ctypes, time\n"
+      "c = ctypes.CDLL(None)\n"
+      "timer = ctypes.c_void_p()\n"
+      "made = 0\n"
+      "while made < 600 and c.timer_create(1, None, ctypes.byref(timer)) == 0: made += 1\n"
+      "watches = 0\n"
+      "while watches < 16 and c.inotify_init1(0) >= 0: watches += 1\n"
+      "print(made, watches, flush=True)\n"
+      "time.sleep(1000)";
+  const auto one = start(fork_of(take)), other = start(fork_of(take));
+  ASSERT_TRUE(one && other);
+  EXPECT_EQ(read(*one), "512 16\n");
+  EXPECT_EQ(read(*other), "512 16\n");
+}
+
 TEST_F(ZygoteTest, MountsAndListenersWork) {
   NEEDS(Layer::NetNamespace);
   NEEDS(Layer::MountNamespace);
@@ -235,6 +253,10 @@ TEST_F(ZygoteTest, SaysWhyAZygoteCannotStart) {
   EXPECT_EQ(added_.error().code, "sandbox.exec");
   EXPECT_NE(added_.error().message.find("No module named 'no_such_module'"), std::string::npos) << added_.error().message;
   SandboxSpec unknown = fork_of("pass");
+  unknown.zygote = "python";
+  unknown.host_network = true;
+  EXPECT_EQ(run_spec(unknown).launched.error().message, "a zygote's forks cannot have the host's network: launch the program itself");
+  unknown.host_network = false;
   unknown.zygote = "cobol";
   EXPECT_EQ(run_spec(unknown).launched.error().code, "sandbox.no_zygote");
   sandbox_->remove_zygote("python");

@@ -144,7 +144,8 @@ MaybeFault limit(const Plan& plan) {
       {RLIMIT_NICE, 0, true},
       {RLIMIT_RTPRIO, 0, true},
       {RLIMIT_MEMLOCK, 64 * 1024, true},
-      {RLIMIT_SIGPENDING, 512, true},  // POSIX timers count; the sum is charged to the namespace's maker
+      // POSIX timers count. What a zygote may is the sum of what its forks may.
+      {RLIMIT_SIGPENDING, 512, plan.role != Plan::Role::Zygote},
       {RLIMIT_NOFILE, plan.open_files_max, plan.open_files_max > 0},
       {RLIMIT_FSIZE, plan.file_bytes_max, plan.file_bytes_max > 0},
       // Counted for each user in each user namespace; without one it would count all sandboxes together.

@@ -141,7 +141,8 @@ MaybeFault enter(Entry& entry) {
     }
   }
   if (auto bad = move_to_groups(entry.groups)) return bad;
-  if (has(plan.walls, Wall::User)) bound_namespace();
+  // A zygote's limits would be the sum of all its forks'.
+  if (has(plan.walls, Wall::User) && plan.role != Plan::Role::Zygote) bound_namespace();
   if (has(plan.walls, Wall::Net)) {
     if (auto bad = raise_loopback()) return bad;
   }
