@@ -51,7 +51,9 @@ class Caller:
     def waiting(self, name=None):
         """An execution that waits for a callback: its ARN and the callback's id."""
         arn = self.start("it", name)
-        callback = until(lambda: self.backend.callback_id(arn, "it"), "the callback")
+        callback = until(lambda: self.backend.callback_id(arn, "it") or self.backend.describe(arn)["Status"] != "RUNNING", "the callback")
+        if callback is True:
+            raise AssertionError(f"the execution ended before its callback was made: {self.backend.describe(arn)['Status']}")
         until(lambda: any(e["EventType"] == "InvocationCompleted" for e in self.backend.history(arn)), "the end of the invocation")
         return arn, callback
 
@@ -291,7 +293,7 @@ CHECKS = [
     ApiCheck(history_order, *WAITS, emulated=False),
     ApiCheck(description, *WAITS, emulated=False),
     ApiCheck(listing, *WAITS, emulated=False),
-    ApiCheck(timeout, "short", WAITS[1], emulated=False, config={"ExecutionTimeout": 12, "RetentionPeriodInDays": 1}),
+    ApiCheck(timeout, "short", WAITS[1], emulated=False, config={"ExecutionTimeout": 30, "RetentionPeriodInDays": 1}),
     ApiCheck(bad_payload, *WAITS, emulated=False),
     ApiCheck(generated_name, *WAITS, emulated=False),
     ApiCheck(stopped_child, "chain", "invoke.invoke_any", emulated=False),

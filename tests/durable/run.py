@@ -91,30 +91,31 @@ def connect(options, chosen):
     return backend
 
 
-def show(results):
-    rows = {}
-    for result in results:
-        rows.setdefault(result["requirement"], []).append(result)
-    for identity, row in rows.items():
-        cells = "  ".join(f"{r['language']} {r['verdict']}" for r in row)
-        print(f"{identity:5} {cells}  {row[0]['description']}")
-        for result in row:
-            if result["why"]:
-                print(f"      {result['language']}: {result['why']}")
+def show(row):
+    """What one requirement gave in its languages."""
+    cells = "  ".join(f"{result['language']} {result['verdict']}" for result in row)
+    print(f"{row[0]['requirement']:5} {cells}  {row[0]['description']}")
+    for result in row:
+        if result["why"]:
+            print(f"      {result['language']}: {result['why']}")
+    sys.stdout.flush()
 
 
 def main():
     options = arguments()
     chosen = load(options.only)
     backend = connect(options, chosen)
+    results = []
     try:
         with concurrent.futures.ThreadPoolExecutor(options.threads) as pool:
-            pairs = [(item, language) for item in chosen for language in options.lang if language in item.languages]
-            jobs = [pool.submit(judge, backend, *pair) for pair in pairs]
-            results = [job.result() for job in jobs]
+            rows = [
+                [pool.submit(judge, backend, item, language) for language in options.lang if language in item.languages] for item in chosen
+            ]
+            for row in filter(None, rows):
+                results += (done := [job.result() for job in row])
+                show(done)
     finally:
         backend.close()
-    show(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
     count = collections.Counter(result["verdict"] for result in results)

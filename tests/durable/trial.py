@@ -9,6 +9,7 @@ from backend import until
 
 # After the execution has ended, its last events may come a moment later.
 LATE_EVENTS = 5.0
+LATE_LOGS = 15.0
 
 
 class Trial:
@@ -24,15 +25,16 @@ class Trial:
         self.begin(json.dumps(event).encode(), name, actions or [])
         if result:
             until(lambda: self.backend.describe(self.arn)["Status"] != "RUNNING", "the end of the execution")
-        events = self.settled_history(expected, bool(result))
+        counts = self.requirement.data.get("ExpectedEventCounts", {})
+        last = max(event["EventId"] for event in expected)
+        events = self.settled_history(max(last, 1 + sum(counts.values())), bool(result))
         if problem := compare.history_difference(expected, events, variables, self.backend.unreported):
             return problem
-        if problem := compare.counts_difference(self.requirement.data.get("ExpectedEventCounts"), events):
+        if problem := compare.counts_difference(counts, events):
             return problem
         if result and (problem := self.end_difference(result)):
             return problem
-        text = self.backend.logs()
-        return compare.logs_difference(logs, text) if text is not None else None
+        return self.logs_difference(logs) if logs else None
 
     def begin(self, payload, name, actions):
         """Starts the execution and does what happens to it from outside."""
@@ -53,9 +55,8 @@ class Trial:
         if failures:
             raise failures[0]
 
-    def settled_history(self, expected, ended):
-        """The history once it is long enough; a shorter one when no more comes."""
-        last = max(event["EventId"] for event in expected)
+    def settled_history(self, last, ended):
+        """The history once it has so many events; a shorter one when no more comes."""
         end = time.monotonic() + LATE_EVENTS
         if ended:
             while len(events := self.backend.history(self.arn)) < last and time.monotonic() < end:
@@ -73,6 +74,16 @@ class Trial:
             return f"Invoke's answer: FunctionError is {'set' if self.answer['failed'] else 'not set'}: {self.answer['body'][:200]}"
         if not self.answer["failed"] and (self.answer["body"] or "null") != (view.get("Result") or "null"):
             return f"Invoke's answer: expected {view.get('Result')}, found {self.answer['body'][:200]}"
+        return None
+
+    def logs_difference(self, expected):
+        """Logs may be written a while after the end."""
+        end = time.monotonic() + LATE_LOGS
+        while (text := self.backend.logs()) is not None:
+            problem = compare.logs_difference(expected, text)
+            if not problem or time.monotonic() > end:
+                return problem
+            time.sleep(0.5)
         return None
 
     def stop_if_running(self):

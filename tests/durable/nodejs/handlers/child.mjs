@@ -1,9 +1,11 @@
 // Handlers of the requirements 3-*: child contexts.
+// Loaded here, or the SDK would load it at its first checkpoint: too late for 3-12.
+import "@aws-sdk/client-lambda";
 import { ChildContextError } from "@aws/durable-execution-sdk-js";
 import { attempts, crash, durable, fails, failsUntil, firstInvocation, noRetry, seconds, uppercaseText } from "./common.mjs";
 
 // The SDK writes the start of an ordinary step in the background.
-const START_IS_WRITTEN_MS = 1000;
+const START_IS_WRITTEN_MS = 3000;
 
 // A child's body: a step that returns the value.
 const oneStep = (value) => async (child) => child.step(async () => value);

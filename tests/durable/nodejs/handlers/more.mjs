@@ -1,4 +1,6 @@
 // Handlers of what AWS's five groups leave out (more/*.yaml): conditions, batches, compound operations, sizes.
+// Loaded here, or the SDK would load it at its first checkpoint: too late for the wait of m-5.
+import "@aws-sdk/client-lambda";
 import { attempts, durable, failsUntil, seconds, target } from "./common.mjs";
 
 const LARGE = 700_000;
@@ -35,7 +37,7 @@ export const more_5 = durable(async (_, context) => {
   };
   const works = async (child) =>
     child.step(async () => {
-      await new Promise((resolve) => setTimeout(resolve, 4000));
+      await new Promise((resolve) => setTimeout(resolve, 6000));
       return "worked";
     });
   return (await context.parallel([waits, works])).getResults();

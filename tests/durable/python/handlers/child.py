@@ -8,7 +8,7 @@ from aws_durable_execution_sdk_python.config import ChildConfig, StepConfig
 from common import NO_RETRY, UppercaseText, attempts, crash, fails, fails_until, first_invocation, seconds
 
 # The SDK writes the start of an ordinary step in the background, at the latest after one second.
-START_IS_WRITTEN = 2.0
+START_IS_WRITTEN = 3.0
 
 
 def one_step(value):

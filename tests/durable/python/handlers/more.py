@@ -54,7 +54,7 @@ def more_5(_, context):
 
     def works(child):
         def body(_):
-            time.sleep(4)
+            time.sleep(6)
             return "worked"
 
         return child.step(body)
