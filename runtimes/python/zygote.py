@@ -40,6 +40,9 @@ def take_environment():
         name, _, value = entry.partition(b"=")
         os.environb[name] = value
     time.tzset()
+    if "numpy.random" in sys.modules:
+        # Seeded at import: without this all children draw the same numbers.
+        sys.modules["numpy.random"].seed()
 
 
 def take_paths():
@@ -55,6 +58,8 @@ def fork_on_demand():
     api = ctypes.pythonapi
     gc.collect()
     gc.freeze()
+    if len(os.listdir("/proc/self/task")) > 1:
+        sys.exit("a preloaded module started threads, which a fork cannot take along: do not preload it")
     if jail.mayfly_jail_zygote_ready(CONTROL) != 0:
         os._exit(1)
     while True:

@@ -85,11 +85,14 @@ FunctionLog::File& FunctionLog::file_of(const std::string& function) {
 void FunctionLog::line(const std::string& function, TimePoint time, std::string_view instance, std::string_view text) {
   File& file = file_of(function);
   file.pending.append(to_rfc3339(time)).append(" ").append(instance).append(" ");
+  const std::size_t from = file.pending.size();
   if (is_utf8(text)) {
     file.pending.append(text);
   } else {
     file.pending.append(to_utf8_lossy(text));
   }
+  // One entry is one line, whatever it holds. Runtimes hold the lines of a trace together by carriage returns.
+  std::replace(file.pending.begin() + static_cast<std::ptrdiff_t>(from), file.pending.end(), '\n', '\r');
   file.pending += '\n';
   if (file.pending.size() >= options_.pending_bytes_max) flush(function);
 }

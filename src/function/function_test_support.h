@@ -31,7 +31,7 @@ struct FakeProcessState {
   Executor executor;
   Clock* clock = nullptr;
   sandbox::SandboxSpec spec;
-  std::uint16_t port = 0;
+  std::uint16_t port = 0, proxy_port = 0;
   CancelSource killed;
   bool terminated = false, done = false;
   sandbox::ProcessEnd end{sandbox::ProcessEnd::How::Exited, 0};
@@ -72,15 +72,18 @@ using Program = std::function<Task<>(FakeProcess)>;
 
 class FakeSandboxProcess final : public sandbox::SandboxProcess {
  public:
-  FakeSandboxProcess(FakeProcess state, int listener) : state_(std::move(state)), listener_(listener) {}
+  FakeSandboxProcess(FakeProcess state, int listener, int proxy) : state_(std::move(state)), listener_(listener), proxy_(proxy) {}
   ~FakeSandboxProcess() override {
     kill();
     if (listener_ >= 0) ::close(listener_);
+    if (proxy_ >= 0) ::close(proxy_);
   }
   int pid() const override { return 4242; }
   std::vector<Listener> take_listeners() override {
     std::vector<Listener> out;
-    if (!state_->spec.listen.empty()) out.push_back({.fd = std::exchange(listener_, -1), .address = state_->spec.listen.front()});
+    for (const auto& address : state_->spec.listen) {
+      out.push_back({.fd = std::exchange(out.empty() ? listener_ : proxy_, -1), .address = address});
+    }
     return out;
   }
   Task<std::string> read_output() override {
@@ -109,7 +112,7 @@ class FakeSandboxProcess final : public sandbox::SandboxProcess {
  private:
   void kill_as(int signal) { state_->kill({sandbox::ProcessEnd::How::Signalled, signal}); }
   FakeProcess state_;
-  int listener_;
+  int listener_, proxy_;
   sandbox::Layers layers_;
 };
 
@@ -130,9 +133,9 @@ class FakeSandbox final : public sandbox::Sandbox {
     const auto state = std::make_shared<FakeProcessState>(executor_);
     state->clock = &clock_;
     state->spec = std::move(spec);
-    // In the host's network the program reads from its environment where to go.
-    const std::string api = state->variable("AWS_LAMBDA_RUNTIME_API");
-    state->port = state->spec.host_network ? static_cast<std::uint16_t>(std::stoi(api.substr(api.find(':') + 1))) : acceptor.local_endpoint().port();
+    state->port = acceptor.local_endpoint().port();
+    asio::basic_socket_acceptor<asio::ip::tcp, Executor> proxy(executor_, {asio::ip::address_v4::loopback(), 0});
+    state->proxy_port = proxy.local_endpoint().port();
     launched.push_back(state);
     Program next = program;
     if (!programs.empty()) {
@@ -140,7 +143,7 @@ class FakeSandbox final : public sandbox::Sandbox {
       programs.pop_front();
     }
     tasks_.spawn(run(std::move(next), state));
-    co_return std::make_unique<FakeSandboxProcess>(state, acceptor.release());
+    co_return std::make_unique<FakeSandboxProcess>(state, acceptor.release(), proxy.release());
   }
   Task<Result<void>> add_zygote(sandbox::ZygoteSpec) override { co_return fail("sandbox.no_zygote", "fake"); }
   void remove_zygote(const std::string&) override {}
@@ -166,9 +169,9 @@ struct RuntimeReply {
 /// A runtime's end of the Runtime API, byte by byte.
 class RawRuntime {
  public:
-  explicit RawRuntime(FakeProcess process) : process_(std::move(process)), socket_(process_->executor) {
+  explicit RawRuntime(FakeProcess process, std::uint16_t port = 0) : process_(std::move(process)), socket_(process_->executor) {
     process_->sockets.insert(&socket_);
-    if (!process_->killed.cancelled()) socket_.connect({asio::ip::address_v4::loopback(), process_->port});
+    if (!process_->killed.cancelled()) socket_.connect({asio::ip::address_v4::loopback(), port != 0 ? port : process_->port});
   }
   ~RawRuntime() { process_->sockets.erase(&socket_); }
   RawRuntime(const RawRuntime&) = delete;

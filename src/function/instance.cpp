@@ -1,10 +1,6 @@
 #include "function/instance.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <csignal>
 
@@ -38,29 +34,6 @@ std::string how_it_ended(const sandbox::ProcessEnd& end) {
     default: return fmt::format("Runtime exited with error: signal: {}", end.code);
   }
 }
-
-/// For a process in the host's network, whose Runtime API address must be known before it starts.
-struct HostListener {
-  int fd = -1;
-  std::string address;
-
-  ~HostListener() {
-    if (fd >= 0) ::close(fd);
-  }
-  Result<void> open() {
-    fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    sockaddr_in name{};
-    name.sin_family = AF_INET;
-    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof name;
-    auto* generic = reinterpret_cast<sockaddr*>(&name);
-    if (fd < 0 || ::bind(fd, generic, size) != 0 || ::listen(fd, 128) != 0 || ::getsockname(fd, generic, &size) != 0) {
-      return fail("function.no_listener", "No port of 127.0.0.1 can be opened for the function; raise the limit of open files.", Retry::Safe);
-    }
-    address = fmt::format("127.0.0.1:{}", ntohs(name.sin_port));
-    return {};
-  }
-};
 
 }  // namespace
 
@@ -130,31 +103,29 @@ Task<> Instance::run(std::shared_ptr<Instance> self) {
 }
 
 Task<Result<void>> Instance::launch() {
-  HostListener host;
-  if (place_.revision->config.egress.mode == Egress::Mode::Open) {
-    if (auto opened = host.open(); !opened) co_return fail(opened.error());
-  }
-  auto plan = plan_instance(place_, *context_.options, host.address);
+  auto plan = plan_instance(place_, *context_.options);
   if (!plan) co_return fail(plan.error());
   auto& sandbox = *context_.dependencies->sandbox;
   if (plan->zygote) {
+    context_.use_zygote(plan->zygote->name);
     if (auto ready = co_await sandbox.add_zygote(std::move(*plan->zygote)); !ready) {
       log::debug("no zygote; the interpreter is started anew", {{"function", place_.revision->config.name}, {"error", ready.error().message}});
       plan->spec.zygote.clear();
     }
   }
   if (state_ == State::Ending) co_return fail("function.stopping", "Mayfly is stopping; send the request again later.", Retry::Safe);
-  auto process = co_await sandbox.launch(std::move(plan->spec));
+  auto process = co_await sandbox.launch(plan->spec);
+  if (!process && process.error().code == "sandbox.no_zygote") {
+    plan->spec.zygote.clear();
+    process = co_await sandbox.launch(plan->spec);
+  }
   if (!process) {
     const bool package = process.error().code == "sandbox.exec" && (plan->language == Language::Native || plan->language == Language::Http);
     if (package) co_return fail("function.invalid_entrypoint", process.error().message);
     co_return fail(process.error());
   }
   process_ = std::move(*process);
-  std::vector<int> listeners;
-  if (host.fd >= 0) listeners.push_back(std::exchange(host.fd, -1));
-  for (const auto& listener : process_->take_listeners()) listeners.push_back(listener.fd);
-  if (auto serving = serve(std::move(listeners), plan->has_proxy); !serving) {
+  if (auto serving = serve(*plan); !serving) {
     process_->kill();
     (void)co_await process_->wait();
     co_return fail(serving.error());
@@ -163,11 +134,12 @@ Task<Result<void>> Instance::launch() {
   co_return Result<void>{};
 }
 
-Result<void> Instance::serve(std::vector<int> listeners, bool has_proxy) {
-  MAYFLY_ASSERT(listeners.size() == (has_proxy ? 2u : 1u), "the sandbox gives the listeners it was asked for");
+Result<void> Instance::serve(const InstancePlan& plan) {
+  const auto listeners = process_->take_listeners();
+  MAYFLY_ASSERT(listeners.size() == plan.spec.listen.size(), "the sandbox gives the listeners it was asked for");
   const Executor executor = context_.dependencies->executor;
-  if (has_proxy) {
-    net::EgressProxyOptions options{.listener_fd = listeners[1], .allow = place_.revision->config.egress.allow};
+  if (plan.has_proxy) {
+    net::EgressProxyOptions options{.listener_fd = listeners[1].fd, .allow = plan.allow};
     options.on_connection = [this](std::string_view host, std::uint16_t port, net::EgressProxyOptions::Verdict verdict) {
       if (verdict == net::EgressProxyOptions::Verdict::Allowed) return;
       log_platform(fmt::format("[mayfly] no connection to {}:{}: the function's egress does not allow it", host, port),
@@ -182,7 +154,7 @@ Result<void> Instance::serve(std::vector<int> listeners, bool has_proxy) {
   }
   const RuntimeApiOptions limits{.payload_bytes_max = context_.options->payload_bytes_max, .stream_bytes_max = context_.options->stream_bytes_max};
   RuntimeApiListener& listener = *this;
-  api_ = std::make_unique<RuntimeApi>(executor, clock_, listeners[0], limits, listener, std::move(platform));
+  api_ = std::make_unique<RuntimeApi>(executor, clock_, listeners[0].fd, limits, listener, std::move(platform));
   if (auto listening = api_->listen(); !listening) return listening;
   if (proxy_) {
     if (auto listening = proxy_->listen(); !listening) {
@@ -357,6 +329,7 @@ void Instance::force(const std::shared_ptr<Invocation>& invocation, RuntimeAnswe
     // A streamed answer is still in the caller's hands: its end, which the kill brings about, settles it.
     if (invocation->streams) {
       if (!invocation->forced) invocation->forced = std::move(answer);
+      if (invocation->was_streamed && invocation->request.abort_stream) invocation->request.abort_stream();
     } else {
       settle(invocation, std::move(answer));
     }

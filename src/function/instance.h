@@ -30,6 +30,7 @@ struct InstanceContext {
   InstanceOwner* owner = nullptr;
   SupervisorCounters* counters = nullptr;
   const net::ResolveName* resolve = nullptr;  ///< for the egress proxies
+  std::function<void(const std::string& name)> use_zygote;
 };
 
 /// Why a process did not get as far as its first event; the function's fault.
@@ -75,7 +76,7 @@ class Instance final : public std::enable_shared_from_this<Instance>, private Ru
   struct Wait;
 
   Task<Result<void>> launch();
-  Result<void> serve(std::vector<int> listeners, bool has_proxy);
+  Result<void> serve(const InstancePlan& plan);
   Task<> stop_serving();
   Task<> pump();
   void log_output(std::string_view line);

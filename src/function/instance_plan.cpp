@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <set>
 
 #include "base/hash.h"
 #include "base/id.h"
@@ -134,7 +135,8 @@ void add_zygote(InstancePlan& plan, const FunctionRevision& revision, const Supe
   const std::string script = options.runtimes_directory + "/python/zygote.py";
   if (plan.language != Language::Python || !std::filesystem::exists(script)) return;
   std::string preload;
-  for (const auto& module : revision.config.preload) preload += (preload.empty() ? "" : ",") + module;
+  const std::set<std::string> modules(revision.config.preload.begin(), revision.config.preload.end());
+  for (const auto& module : modules) preload += (preload.empty() ? "" : ",") + module;
   sandbox::ZygoteSpec zygote;
   zygote.name = plan.spec.argv.front() + "/" + preload;
   zygote.argv = {plan.spec.argv.front(), "-s", "/var/runtime/zygote.py"};
@@ -148,16 +150,16 @@ void add_zygote(InstancePlan& plan, const FunctionRevision& revision, const Supe
 
 }  // namespace
 
-Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorOptions& options, const std::string& host_address) {
+Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorOptions& options) {
   const FunctionConfig& config = place.revision->config;
   const auto language = language_of(config.runtime);
   if (!language) return fail(language.error());
   InstancePlan plan;
   plan.language = *language;
   plan.spec.id = place.id;
-  plan.spec.host_network = config.egress.mode == Egress::Mode::Open;
-  plan.has_proxy = config.egress.mode == Egress::Mode::Allow;
-  if (!plan.spec.host_network) plan.spec.listen = {std::string(kRuntimeApiAddress)};
+  plan.has_proxy = config.egress.mode != Egress::Mode::None;
+  plan.allow = config.egress.mode == Egress::Mode::Open ? std::vector<std::string>{"*:*"} : config.egress.allow;
+  plan.spec.listen = {std::string(kRuntimeApiAddress)};
   if (plan.has_proxy) plan.spec.listen.emplace_back(kProxyAddress);
   plan.spec.hostname = "mayfly";
   plan.spec.without = options.without_layers;
@@ -172,7 +174,7 @@ Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorO
   if (auto added = add_command(plan, *place.revision, options); !added) return fail(added.error());
   add_zygote(plan, *place.revision, options);
 
-  const std::string address = plan.spec.host_network ? host_address : std::string(kRuntimeApiAddress);
+  const std::string address(kRuntimeApiAddress);
   Environment environment;
   add_defaults(environment, plan, config.egress, options, address);
   for (const auto& [name, value] : config.environment) environment[name] = value;

@@ -22,7 +22,8 @@ struct InstancePlan {
   sandbox::SandboxSpec spec;
   std::optional<sandbox::ZygoteSpec> zygote;  ///< when set, `spec.zygote` names it; `spec.argv` works without
   Language language = Language::Native;
-  bool has_proxy = false;  ///< the second listener is the egress proxy's
+  bool has_proxy = false;          ///< the second listener is the egress proxy's
+  std::vector<std::string> allow;  ///< its patterns
 };
 
 /// Addresses inside every network namespace.
@@ -31,11 +32,11 @@ inline constexpr std::string_view kProxyAddress = "127.0.0.3:3128";
 /// Where the web server of an "http" function listens.
 inline constexpr std::uint16_t kHttpPort = 8080;
 
-/// Environment, mounts, limits and command as AWS documents them
+/// Nobody shares the host's network: whoever did could speak for the functions beside it. `Egress::Mode::Open` is a proxy to all
+/// public hosts and ports. Environment, mounts, limits and command as AWS documents them
 /// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html). Credentials are made up for each process.
 /// Errors: `function.unknown_runtime`, `function.runtime_missing`, `function.invalid_entrypoint` (the package has no such program: the
 /// function's fault).
-/// `host_address`: where the Runtime API listens when the process shares the host's network.
-Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorOptions& options, const std::string& host_address = {});
+Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorOptions& options);
 
 }  // namespace mayfly::function

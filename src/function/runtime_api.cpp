@@ -18,7 +18,10 @@ constexpr std::string_view kErrorBody = "Lambda-Runtime-Function-Error-Body";
 constexpr std::string_view kResponseMode = "Lambda-Runtime-Function-Response-Mode";
 // Official clients send an X-Ray document of up to 1 MiB as a header.
 constexpr std::size_t kHeaderBytesMax = 1024 * 1024 + 64 * 1024;
-constexpr std::size_t kConnectionsMax = 64;
+constexpr std::size_t kConnectionsMax = 32;
+// Larger bodies are read only by who may send one now, so that a function cannot fill Mayfly's memory.
+constexpr std::size_t kWholeBodyBytesMax = 64 * 1024;
+constexpr std::size_t kPlatformBytesMax = 16 * 1024 * 1024;  // of all requests under way that are not the Runtime API's
 constexpr std::size_t kErrorTypeMax = 256;
 // What AWS allows above the payload limit, for what wraps an answer.
 constexpr std::size_t kResponseSlack = 100;
@@ -38,8 +41,10 @@ net::Response invalid_transition(std::string_view from, std::string_view to) {
                  fmt::format("State transition from {} to {} failed for runtime. Error: State transition is not allowed", from, to));
 }
 
+/// It stands in log lines, which it must not be able to forge.
 bool is_runtime_error_type(std::string_view type) {
-  return !type.empty() && type.size() <= kErrorTypeMax && is_utf8(type);
+  const auto allowed = [](char c) { return c > ' ' && c <= '~'; };
+  return !type.empty() && type.size() <= kErrorTypeMax && std::ranges::all_of(type, allowed);
 }
 
 std::string error_type_of(std::string_view header, const RuntimeAnswer& answer) {
@@ -63,6 +68,10 @@ RuntimeAnswer too_large(std::size_t limit) {
   return {.payload = to_text(JsonObject{{"errorType", "Function.ResponseSizeTooLarge"}, {"errorMessage", text}}),
           .content_type = "application/json",
           .error_type = "Function.ResponseSizeTooLarge"};
+}
+
+net::Response request_too_large(std::size_t limit) {
+  return refusal(413, "RequestEntityTooLarge", fmt::format("Exceeded maximum allowed payload size ({} bytes).", limit));
 }
 
 RuntimeAnswer plain_error(std::string_view type, std::string_view message) {
@@ -114,8 +123,39 @@ class RuntimeApi::Handlers {
       co_await responder.send(net::problem(404, "function.no_such_path", "Only the Lambda Runtime API is served here."));
       co_return;
     }
+    const Held held(api.platform_bytes_);
+    while (request.body_reader) {
+      auto piece = co_await request.body_reader->next();
+      if (!piece) co_return;  // the server answers for a broken body
+      if (!*piece) break;
+      if (api.platform_bytes_ + (*piece)->size() > kPlatformBytesMax) {
+        co_await responder.send(net::problem(413, "function.too_much_in_flight",
+                                             "The function's requests to Mayfly hold more than 16 MiB at a time; send less, or one after another."));
+        co_return;
+      }
+      held.add((*piece)->size());
+      request.body += **piece;
+    }
+    request.body_reader = nullptr;
     co_await api.platform_(request, responder);
   }
+
+  /// Counts a body while its request is under way.
+  class Held {
+   public:
+    explicit Held(std::size_t& total) : total_(total) {}
+    ~Held() { total_ -= bytes_; }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+    void add(std::size_t bytes) const {
+      bytes_ += bytes;
+      total_ += bytes;
+    }
+
+   private:
+    std::size_t& total_;
+    mutable std::size_t bytes_ = 0;
+  };
 
   static Task<> unknown(net::Responder& responder) {
     co_await responder.send(refusal(404, "NotFound", "The Runtime API 2018-06-01 has no such operation."));
@@ -169,12 +209,8 @@ class RuntimeApi::Handlers {
       co_await refuse(api, responder, to);
       co_return;
     }
-    auto answer = co_await read_error(api, request);
-    if (api.state_ != State::Init) {
-      co_await refuse(api, responder, to);
-      co_return;
-    }
     api.state_ = State::Failed;
+    auto answer = co_await read_error(api, request);
     api.listener_.on_init_error(std::move(answer));
     co_await responder.send(accepted());
   }
@@ -202,8 +238,9 @@ class RuntimeApi::Handlers {
 
   static Task<> error(RuntimeApi& api, net::Request& request, net::Responder& responder, std::string request_id) {
     if (!co_await may_answer(api, responder, request_id, "InvocationErrorResponse")) co_return;
+    api.state_ = State::Answering;
+    (void)api.listener_.on_stream_begin();
     auto answer = co_await read_error(api, request);
-    if (!co_await may_answer(api, responder, request_id, "InvocationErrorResponse")) co_return;
     settle(api, std::move(answer));
     co_await responder.send(accepted());
   }
@@ -231,6 +268,11 @@ class RuntimeApi::Handlers {
     }
     std::string content_type = request.headers.get("Content-Type", "application/json");
     if (!request.body_reader) {
+      if (const std::size_t limit = api.options_.payload_bytes_max + kResponseSlack; request.body.size() > limit) {
+        settle(api, too_large(limit));
+        co_await responder.send(request_too_large(limit));
+        co_return;
+      }
       settle(api, {.payload = std::move(request.body), .content_type = std::move(content_type), .error_type = {}});
       co_await responder.send(accepted());
       co_return;
@@ -263,7 +305,7 @@ class RuntimeApi::Handlers {
       total += (*piece)->size();
       if (total > limit) {
         out.answer = too_large(limit);
-        out.reply = refusal(413, "RequestEntityTooLarge", fmt::format("Exceeded maximum allowed payload size ({} bytes).", limit));
+        out.reply = request_too_large(limit);
         co_return out;
       }
       if (passes_on) {
@@ -303,20 +345,19 @@ RuntimeApi::RuntimeApi(Executor executor, Clock& clock, int listener_fd, Runtime
 RuntimeApi::~RuntimeApi() = default;
 
 net::BodyPolicy RuntimeApi::body_policy(const net::Request& head) const {
-  if (!std::string_view(head.path).starts_with(kRoot)) return {};
   net::BodyPolicy policy;
   const std::string length = head.headers.get("Content-Length");
   std::size_t bytes = 0;
   const auto parsed = std::from_chars(length.data(), length.data() + length.size(), bytes);
-  const bool fits = parsed.ec == std::errc{} && bytes <= options_.payload_bytes_max + kResponseSlack;
-  if (fits && !head.headers.find(kResponseMode)) {
-    policy.bytes_max = options_.payload_bytes_max + kResponseSlack;
+  const bool is_small = parsed.ec == std::errc{} && bytes <= kWholeBodyBytesMax && !head.headers.find(kResponseMode);
+  if (is_small || (length.empty() && !head.headers.find("Transfer-Encoding"))) {
+    policy.bytes_max = kWholeBodyBytesMax;
     return policy;
   }
-  if (head.method == "GET") return policy;
   policy.mode = net::BodyPolicy::Mode::Stream;
   policy.bytes_max = std::max(options_.stream_bytes_max, options_.payload_bytes_max) * 2;
-  policy.read_timeout = Millis{0};  // the invocation's own timeout ends it
+  // The invocation's own timeout ends a slow answer.
+  if (std::string_view(head.path).starts_with(kRoot)) policy.read_timeout = Millis{0};
   return policy;
 }
 

@@ -38,7 +38,7 @@ class RuntimeApiListener {
   virtual void on_init_error(RuntimeAnswer answer) = 0;
   /// The event's answer; exactly once after `on_stream_begin`, else at most once an event.
   virtual void on_answer(RuntimeAnswer answer) = 0;
-  /// A streamed answer begins: true when its pieces are wanted as they come (`on_stream`), false to collect it.
+  /// An answer begins that is read in pieces: true when its pieces are wanted as they come (`on_stream`), false to collect it.
   virtual bool on_stream_begin() = 0;
   virtual Task<bool> on_stream_start(std::string content_type) = 0;
   /// False aborts.
@@ -75,6 +75,7 @@ class RuntimeApi {
   bool fetched_ = false;
   std::optional<Resume<bool>> parked_;
   bool stopping_ = false;
+  std::size_t platform_bytes_ = 0;
   std::unique_ptr<net::HttpServer> server_;
 };
 

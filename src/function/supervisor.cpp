@@ -12,6 +12,8 @@ namespace {
 
 /// A process that has answered asks for its next event within a millisecond or so; waiting for it beats a cold start.
 constexpr Millis kFinishingWait{25};
+/// Each holds an interpreter and its modules; the one used longest ago goes.
+constexpr std::size_t kZygotesMax = 8;
 
 class ProcessSupervisor final : public Supervisor, private InstanceOwner {
  public:
@@ -48,6 +50,7 @@ class ProcessSupervisor final : public Supervisor, private InstanceOwner {
   InvocationResult failed_init(const InvocationRequest& request, const InitFailure& failure, std::chrono::nanoseconds since);
   Task<> live(std::shared_ptr<Instance> instance);
   void on_ready(Instance& instance) override;
+  void use_zygote(const std::string& name);
   void arm_reaper();
   void reap();
   std::int64_t provisioned(const std::string& function, const std::string& version) const;
@@ -61,6 +64,7 @@ class ProcessSupervisor final : public Supervisor, private InstanceOwner {
   SupervisorCounters counters_;
   std::map<std::string, std::int64_t> busy_by_function_;
   std::int64_t busy_ = 0;
+  std::vector<std::string> zygotes_;  ///< used last: at the end
   std::unique_ptr<Clock::Timer> reaper_;
   std::unique_ptr<Clock::Timer> stop_timer_;
   bool stopping_ = false;
@@ -176,7 +180,8 @@ Result<void> ProcessSupervisor::make_room() {
 std::shared_ptr<Instance> ProcessSupervisor::launch(std::shared_ptr<const FunctionRevision> revision, std::string version, std::string tenant,
                                                     std::string type) {
   InstanceContext context{.dependencies = &dependencies_, .options = &options_, .log = &log_, .owner = this, .counters = &counters_,
-                          .resolve = &resolve_};
+                          .resolve = &resolve_,
+                          .use_zygote = [this](const std::string& name) { use_zygote(name); }};
   InstancePlace place{.id = fmt::format("fn-{:016x}", dependencies_.random->next()),
                       .revision = std::move(revision),
                       .version = std::move(version),
@@ -254,6 +259,14 @@ void ProcessSupervisor::on_ready(Instance& instance) {
   if (stopping_ || instance.retired()) return instance.end(options_.grace);
   pools_.make_idle(instance, clock_.monotonic());
   if (!reaper_) arm_reaper();
+}
+
+void ProcessSupervisor::use_zygote(const std::string& name) {
+  std::erase(zygotes_, name);
+  zygotes_.push_back(name);
+  if (zygotes_.size() <= kZygotesMax) return;
+  dependencies_.sandbox->remove_zygote(zygotes_.front());
+  zygotes_.erase(zygotes_.begin());
 }
 
 // ---- Provisioned concurrency

@@ -30,6 +30,9 @@ struct InvocationRequest {
   /// collected.
   std::function<Task<bool>(std::string content_type)> on_stream_start;
   std::function<Task<bool>(std::string bytes)> on_stream;
+  /// Called when a streaming invocation ends early (timeout, crash): `on_stream` must give up what it waits for, since the invocation
+  /// is not over before it returns. May be empty.
+  std::function<void()> abort_stream;
 };
 
 struct InvocationResult {

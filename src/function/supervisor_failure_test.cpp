@@ -94,6 +94,11 @@ Task<> answer_with(FakeProcess process, std::size_t bytes, RuntimeReply* reply) 
   co_await echo_forever(process);
 }
 
+Task<> forge(FakeProcess process) {
+  RawRuntime runtime(process);
+  co_await runtime.request("POST", "init/error", R"({"errorType":"x\n1999-01-01T00:00:00.000Z fn-0 REPORT"})");
+}
+
 Task<> break_off(FakeProcess process) {
   {
     RawRuntime runtime(process);
@@ -220,8 +225,8 @@ TEST(SupervisorFailure, StartsAnewAfterAProcessThatAnsweredAndLeft) {
 }
 
 TEST(SupervisorFailure, RefusesARuntimeThatLies) {
-  World world;
   std::vector<RuntimeReply> replies;
+  World world;
   world.sandbox.program = [&replies](FakeProcess process) { return lie(process, &replies); };
   const auto result = world.invoke(world.function("liar"), "1");
   ASSERT_TRUE(result);
@@ -245,8 +250,8 @@ TEST(SupervisorFailure, RefusesARuntimeThatLies) {
 }
 
 TEST(SupervisorFailure, RefusesAnAnswerThatIsTooLarge) {
-  World world({.payload_bytes_max = 1000});
   RuntimeReply reply;
+  World world({.payload_bytes_max = 1000});
   world.sandbox.program = [&reply](FakeProcess process) { return answer_with(process, 5000, &reply); };
   const auto result = world.invoke(world.function("big"), "1");
   ASSERT_TRUE(result);
@@ -258,9 +263,38 @@ TEST(SupervisorFailure, RefusesAnAnswerThatIsTooLarge) {
   EXPECT_NE(reply.body.find("RequestEntityTooLarge"), std::string::npos);
 }
 
+Task<> post_much_before_it_may(FakeProcess process, std::vector<int>* statuses) {
+  for (const std::string path : {"2018-06-01/runtime/invocation/none/response", "v1/models"}) {
+    RawRuntime runtime(process);
+    co_await runtime.send("POST /" + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n");
+    for (int i = 0; i < 400 && path == "v1/models"; ++i) {
+      if (!co_await runtime.send(std::string(50'000, 'z'))) break;
+    }
+    statuses->push_back((co_await runtime.read()).status);
+  }
+  co_await echo_forever(process);
+}
+
+TEST(SupervisorFailure, ReadsNoLargeBodyOfWhoMayNotSendOne) {
+  std::vector<int> statuses;
+  World world({.payload_bytes_max = 1'000'000});
+  world.sandbox.program = [&statuses](FakeProcess process) { return post_much_before_it_may(process, &statuses); };
+  ASSERT_TRUE(world.invoke(world.function("greedy"), "1"));
+  ASSERT_EQ(statuses.size(), 2u);
+  EXPECT_EQ(statuses[0], 403) << "refused without its body";
+  EXPECT_EQ(statuses[1], 413);
+}
+
+TEST(SupervisorFailure, LetsNoErrorTypeForgeALogLine) {
+  World world;
+  world.sandbox.program = [](FakeProcess process) { return forge(process); };
+  EXPECT_EQ(world.invoke(world.function("forger"), "1")->error_type, "Runtime.Unknown");
+  for (const auto& line : world.run(world.supervisor->log("forger", 100))) EXPECT_EQ(line.find("1999-"), std::string::npos) << line;
+}
+
 TEST(SupervisorFailure, TakesAnAnswerOfExactlyTheLimit) {
-  World world({.payload_bytes_max = 1000});
   RuntimeReply reply;
+  World world({.payload_bytes_max = 1000});
   world.sandbox.program = [&reply](FakeProcess process) { return answer_with(process, 1000, &reply); };
   const auto result = world.invoke(world.function("big"), "1");
   EXPECT_EQ(result->function_error, "");
@@ -285,8 +319,8 @@ struct Sink {
 };
 
 TEST(SupervisorStream, PassesPiecesOnAsTheyCome) {
-  World world;
   RuntimeReply reply;
+  World world;
   world.sandbox.program = [&reply](FakeProcess process) { return answer_in_chunks(process, {"one ", "two ", "three"}, "", &reply); };
   Sink sink;
   auto request = world.request(world.function("stream"), "1");
@@ -302,8 +336,8 @@ TEST(SupervisorStream, PassesPiecesOnAsTheyCome) {
 }
 
 TEST(SupervisorStream, CollectsWhenNobodyWantsPieces) {
-  World world;
   RuntimeReply reply;
+  World world;
   world.sandbox.program = [&reply](FakeProcess process) { return answer_in_chunks(process, {"one ", "two"}, "", &reply); };
   EXPECT_EQ(world.invoke(world.function("stream"), "1")->payload, "one two");
 }
@@ -319,8 +353,8 @@ TEST(SupervisorStream, GivesABufferedAnswerAsOnePiece) {
 }
 
 TEST(SupervisorStream, TellsOfAnErrorInTheMiddleByTheTrailers) {
-  World world;
   RuntimeReply reply;
+  World world;
   const std::string trailer = "Lambda-Runtime-Function-Error-Type: Late\r\nLambda-Runtime-Function-Error-Body: " +
                               to_base64(R"({"errorMessage":"too late","errorType":"Late"})") + "\r\n";
   world.sandbox.program = [&](FakeProcess process) { return answer_in_chunks(process, {"half"}, trailer, &reply); };
@@ -335,8 +369,8 @@ TEST(SupervisorStream, TellsOfAnErrorInTheMiddleByTheTrailers) {
 }
 
 TEST(SupervisorStream, EndsWhenTheReaderLeaves) {
-  World world;
   RuntimeReply reply;
+  World world;
   world.sandbox.program = [&reply](FakeProcess process) { return answer_in_chunks(process, {"one", "two", "three"}, "", &reply); };
   Sink sink;
   sink.accepts = 1;

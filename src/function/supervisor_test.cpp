@@ -28,8 +28,8 @@ TEST(Supervisor, StartsColdThenStaysWarm) {
 }
 
 TEST(Supervisor, HandsTheEventOverAsLambdaDoes) {
-  World world;
   RuntimeReply event;
+  World world;
   world.sandbox.program = [&event](FakeProcess process) { return take_one(process, &event); };
   auto request = world.request(world.function("hello"), R"({"n":1})");
   request.request_id = "8f507cfc-1a2b-4c3d-8e4f-000000000001";
@@ -77,15 +77,34 @@ TEST(Supervisor, GivesTheEnvironmentThatLambdaDocuments) {
   EXPECT_FALSE(process.spec.host_network);
 }
 
-TEST(Supervisor, TellsAProcessInTheHostsNetworkWhereTheRuntimeApiIs) {
-  World world;
-  world.sandbox.program = echo_forever;
-  auto function = world.function("open");
-  function->config.egress.mode = Egress::Mode::Open;
-  ASSERT_TRUE(world.invoke(function, "1"));
-  const auto& process = *world.sandbox.launched.front();
-  EXPECT_TRUE(process.spec.host_network);
-  EXPECT_EQ(process.variable("MAYFLY_URL"), "http://" + process.variable("AWS_LAMBDA_RUNTIME_API"));
+Task<> ask_the_proxy(FakeProcess process, RuntimeReply* reply) {
+  RawRuntime runtime(process);
+  const auto event = co_await runtime.next();
+  RawRuntime proxy(process, process->proxy_port);
+  co_await proxy.send("CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: 169.254.169.254:80\r\n\r\n");
+  *reply = co_await proxy.read();
+  co_await runtime.respond(event.headers.at("lambda-runtime-aws-request-id"), "1");
+  co_await runtime.next();
+}
+
+TEST(Supervisor, LetsAFunctionOutThroughTheProxyOnly) {
+  for (const auto mode : {Egress::Mode::Allow, Egress::Mode::Open}) {
+    RuntimeReply reply;
+    World world;
+    world.sandbox.program = [&reply](FakeProcess process) { return ask_the_proxy(process, &reply); };
+    auto function = world.function("out");
+    function->config.egress = {.mode = mode, .allow = {"api.example.com"}};
+    ASSERT_TRUE(world.invoke(function, "1"));
+    const auto& process = *world.sandbox.launched.front();
+    EXPECT_FALSE(process.spec.host_network) << "whoever shares the host's network could speak for other functions";
+    EXPECT_EQ(process.variable("HTTPS_PROXY"), "http://127.0.0.3:3128");
+    EXPECT_TRUE(process.variable("NO_PROXY").starts_with("127.0.0.2"));
+    EXPECT_EQ(reply.status, 403);
+    EXPECT_NE(reply.body.find("egress.denied"), std::string::npos);
+    const auto lines = world.run(world.supervisor->log("out", 100));
+    const std::string note = mode == Egress::Mode::Allow ? "no connection to 169.254.169.254:80" : "START";
+    EXPECT_TRUE(std::ranges::any_of(lines, [&](const auto& line) { return line.find(note) != std::string::npos; }));
+  }
 }
 
 TEST(Supervisor, LogsWhatAnInvocationWroteBetweenStartAndReport) {
@@ -113,8 +132,8 @@ TEST(Supervisor, AnswersOneAfterAnotherFromOneProcessThatIsSlowToAskAgain) {
 }
 
 TEST(Supervisor, RunsInvocationsAtATimeInProcessesOfTheirOwn) {
-  World world;
   Gate gate(3);
+  World world;
   world.sandbox.program = [&gate](FakeProcess process) { return echo_through(process, &gate); };
   const auto results = world.invoke_all(world.function("hello"), 3);
   for (const auto& result : results) EXPECT_TRUE(result) << "all three run at once, or the gate never opens";
@@ -185,10 +204,10 @@ TEST(Supervisor, KeepsProvisionedConcurrencyWarm) {
 }
 
 TEST(Supervisor, ThrottlesAtItsLimits) {
+  Gate never(99);
   World world({.instances_max = 2, .concurrency_max = 2});
   world.settings["none"].reserved = 0;
   world.settings["one"].reserved = 1;
-  Gate never(99);
   world.sandbox.program = [&never](FakeProcess process) { return echo_through(process, &never); };
   const auto none = world.invoke(world.function("none"), "1");
   ASSERT_FALSE(none);
@@ -213,8 +232,8 @@ TEST(Supervisor, MakesRoomOnAFullNodeByEndingTheOneThatRestsLongest) {
 }
 
 TEST(Supervisor, ThrottlesOnANodeFullOfBusyProcesses) {
-  World world({.instances_max = 1});
   Gate never(99);
+  World world({.instances_max = 1});
   world.sandbox.program = [&never](FakeProcess process) { return echo_through(process, &never); };
   world.begin(world.function("a"));
   EXPECT_EQ(world.invoke(world.function("b"), "1").error().code, "function.throttled");
@@ -245,8 +264,8 @@ TEST(Supervisor, SaysThatAPackageHasNoBootstrap) {
 }
 
 TEST(Supervisor, EndsABusyProcessWhenItStops) {
-  auto world = std::make_unique<World>();
   Gate never(99);
+  auto world = std::make_unique<World>();
   world->sandbox.program = [&never](FakeProcess process) { return echo_through(process, &never); };
   world->begin(world->function("a"));
   world->stop();
@@ -258,8 +277,8 @@ TEST(Supervisor, EndsABusyProcessWhenItStops) {
 }
 
 TEST(Supervisor, ServesEverythingElseOnTheSocketAsThePlatform) {
-  World world;
   RuntimeReply reply;
+  World world;
   world.sandbox.program = [&reply](FakeProcess process) { return ask_platform(process, &reply); };
   ASSERT_TRUE(world.invoke(world.function("hello"), "1"));
   EXPECT_EQ(reply.status, 200);

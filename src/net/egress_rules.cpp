@@ -46,6 +46,11 @@ Result<EgressRules::Rule> EgressRules::parse_rule(std::string_view pattern) {
   if (pattern.empty() || pattern.size() > kPatternBytesMax) return invalid(pattern, "is empty or too long; write a host or host:port.");
   if (pattern.find('/') != std::string_view::npos) return invalid(pattern, "holds a slash; write only a host or host:port.");
   Rule rule;
+  if (pattern == "*:*") {
+    rule.kind = Kind::Any;
+    rule.any_port = true;
+    return rule;
+  }
   std::string text(pattern);
   if (text == "*" || text.starts_with("*:")) {
     rule.kind = Kind::Any;
@@ -73,7 +78,7 @@ Result<EgressRules::Rule> EgressRules::parse_rule(std::string_view pattern) {
 
 Result<void> EgressRules::check_host(const EgressTarget& target) const {
   const auto allows = [&](const Rule& rule) {
-    if (rule.port ? *rule.port != target.port : !is_default_port(target.port)) return false;
+    if (!rule.any_port && (rule.port ? *rule.port != target.port : !is_default_port(target.port))) return false;
     switch (rule.kind) {
       case Kind::Any: return true;
       case Kind::Host: return rule.host == target.host;

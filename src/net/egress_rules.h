@@ -15,6 +15,7 @@ namespace mayfly::net {
 ///     api.example.com:8443    this host, this port only
 ///     *.example.com[:port]    every host below example.com, not example.com itself
 ///     *[:port]                every host
+///     *:*                     every host, every port
 ///     203.0.113.7, [2001:db8::1]:443
 ///     127.0.0.1:8000          an address that is not public, only with its port
 ///
@@ -39,6 +40,7 @@ class EgressRules {
     std::string host;
     std::optional<IpAddress> literal;
     std::optional<std::uint16_t> port;  ///< none: 80 and 443
+    bool any_port = false;
   };
 
   static Result<Rule> parse_rule(std::string_view pattern);
