@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <list>
@@ -366,6 +367,20 @@ while True:
     urllib.request.urlopen(api + name + "/response", b'{"echo":' + body + b"}").read()
 )");
   EXPECT_EQ(invoke(request("provided.al2023", "x", "1")).payload, R"({"echo":1})");
+}
+
+/// AWS's own client in our runtime's place: MAYFLY_PYTHON_RIC names a folder with `pip install --target FOLDER awslambdaric`.
+TEST_F(RuntimesTest, AwsOwnPythonClientRuns) {
+  const char* installed = std::getenv("MAYFLY_PYTHON_RIC");
+  if (!installed) GTEST_SKIP() << "MAYFLY_PYTHON_RIC is not set";
+  std::filesystem::copy(installed, directory_.path + "/code", std::filesystem::copy_options::recursive);
+  write("bootstrap", "#!/bin/sh\nexec /usr/bin/python3 -m awslambdaric \"$_HANDLER\"\n");
+  write("app.py", "def handler(e, c):\n  print('hi')\n  return {'e': e, 'id': c.aws_request_id}\ndef fails(e, c):\n  raise ValueError('x' * 300000)\n");
+  const auto result = invoke(request("provided.al2023", "app.handler", R"({"n":1})"));
+  EXPECT_EQ(field(result, "id"), result.request_id) << result.log_tail;
+  EXPECT_EQ(again("2").function_error, "");
+  EXPECT_EQ(invoke(request("provided.al2023", "app.fails", "1")).error_type, "ValueError") << "its X-Ray header is large";
+  EXPECT_EQ(invoke(request("provided.al2023", "none.handler", "1")).error_type, "Runtime.ImportModuleError");
 }
 
 TEST(Runtimes, RefusesLanguagesItDoesNotHave) {
