@@ -126,7 +126,7 @@ std::string_view project_schema_text() {
           "patternProperties": {"^[A-Za-z][A-Za-z0-9_]{0,255}$": {"type": "string", "maxLength": 4096}},
           "additionalProperties": false
         },
-        "egress": {"description": "Where it may connect to: none, open, or only the hosts that `allow` names. Default none.", "$ref": "#/$defs/egress"},
+        "egress": {"description": "Where it may connect to: none, every public host (open), or only the hosts that `allow` names. Default none.", "$ref": "#/$defs/egress"},
         "preload": {"description": "Python modules that are loaded before a process is needed: quicker cold starts.", "type": "array", "maxItems": 16, "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.]{0,127}$"}},
         "durable": {
           "description": "Makes its executions durable: steps that are recorded, waits that cost nothing.",

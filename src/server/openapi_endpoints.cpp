@@ -113,7 +113,7 @@ const Endpoint kEndpoints[] = {
      "Invoked",
      "The body is the event. Without `async` it waits for the answer (200), of a durable function at most 15 minutes; an error of the "
      "function "
-     "itself is an answer too, with the status FAILED. With `?async=1` the event is durable when it answers (202), then tried with "
+     "itself is an answer too, with the status FAILED. With `?async=true` the event is durable when it answers (202), then tried with "
      "retries."},
     {"GET",
      "/v1/functions/{function}/logs",

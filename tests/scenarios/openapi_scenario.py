@@ -3,7 +3,9 @@
 Heavy: the pinned packages are installed into build/openapi-clients once, or taken from the folder in OPENAPI_CLIENTS.
 """
 
+import base64
 import http.client
+import io
 import json
 import os
 import pathlib
@@ -12,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import types
+import zipfile
 
 from lib import ROOT, Server, Skip, TemporaryFolder, check, cli, environment, equal, wait_until, write
 
@@ -378,12 +381,36 @@ def other_paths(prism):
     equal(prism.send("GET", "/metrics", headers={"Accept": "*/*"})[0], 200, "metrics")
 
 
+def functions(prism):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    return event['n'] + 1\n")
+    spec = {"runtime": "python3", "handler": "app.handler", "timeout": "10s", "environment": {"WHO": "ann"}, "url": {"auth": "none"}}
+    upload = {**spec, "zip": base64.b64encode(packed.getvalue()).decode()}
+    equal(prism.call("PUT", "/v1/functions/next", 201, upload)["revision"], 1, "revision")
+    equal(prism.call("PUT", "/v1/functions/next", 200, {**spec, "memory": 512})["revision"], 2, "revision of another configuration")
+    equal([f["name"] for f in prism.get("/v1/functions")["functions"]], ["next"], "what is deployed")
+    equal(prism.get("/v1/functions/next")["spec"]["environment"], {"WHO": "***"}, "values of the environment")
+    prism.post("/v1/deploy?check=true", {"functions": {"other": spec}})
+    equal([f["name"] for f in prism.post("/v1/deploy", {"functions": {"other": upload}})["functions"]], ["other"], "deployed as one")
+    prism.call("DELETE", "/v1/functions/other", 204)
+    if prism.get("/v1/sandbox")["available"]:
+        equal(prism.post("/v1/functions/next/invoke?log=true", {"n": 1})["result"], 2, "the answer")
+        equal(prism.post("/v1/functions/next/invoke", {})["status"], "FAILED", "an error of the function")
+        check(prism.get("/v1/functions/instances")["instances"], "a process")
+        check(prism.get("/v1/functions/next/logs?lines=5")["lines"], "its log")
+    equal(prism.post("/v1/functions/next/invoke?async=true", {"n": 1}, 202)["status"], "ACCEPTED", "without waiting")
+    equal(prism.problem("GET", "/v1/functions/none", 404), "function.not_found", "code")
+    equal(prism.problem("PUT", "/v1/functions/next", 422, {**spec, "timeout": "2h"}), "function.invalid", "code")
+
+
 def test_real_traffic_agrees_with_the_document():
     with Platform() as at, at.proxy() as prism:
         deploy(prism, at.server.project)
         run = runs(prism)
         questions(prism)
         sessions(prism)
+        functions(prism)
         keys(prism)
         problems(prism, run)
         other_paths(prism)
