@@ -61,7 +61,8 @@ Task<ExitCode> create_key(Env& env, std::string name, std::vector<std::string> s
   const JsonObject& made = answer->get_object();
   env.terminal.note("keep this key: it is shown only once");
   const std::string access_key = get_string(made, "access_key_id");
-  if (!access_key.empty()) env.terminal.note(fmt::format("for AWS tools: AWS_ACCESS_KEY_ID={}, and AWS_SECRET_ACCESS_KEY is the key itself", access_key));
+  if (!access_key.empty())
+    env.terminal.note(fmt::format("for AWS tools: AWS_ACCESS_KEY_ID={}, and AWS_SECRET_ACCESS_KEY is the key itself", access_key));
   env.terminal.line(get_string(made, "key", get_string(made, "text")));
   co_return ExitCode::Ok;
 }

@@ -22,8 +22,8 @@ inline std::string why(struct archive* a) {
   return text ? text : "it is damaged";
 }
 
-/// True when a symbolic link in `folder_depth` folders below the top stays inside whatever other links do: any number of ".." no deeper than
-/// where it stands, then only names. A ".." after a name could climb out through another link.
+/// True when a symbolic link in `folder_depth` folders below the top stays inside whatever other links do: any number of ".." no deeper
+/// than where it stands, then only names. A ".." after a name could climb out through another link.
 bool link_stays_inside(std::string_view target, std::size_t folder_depth);
 
 }  // namespace mayfly::function

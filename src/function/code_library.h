@@ -10,7 +10,8 @@
 
 namespace mayfly::function {
 
-/// The code of all functions: zip files in the blob store, and each unpacked once in DIRECTORY/HASH. A thread of its own does the file work.
+/// The code of all functions: zip files in the blob store, and each unpacked once in DIRECTORY/HASH. A thread of its own does the file
+/// work.
 class CodeLibrary {
  public:
   CodeLibrary(BlobStore& blobs, const std::string& directory) : blobs_(blobs), directory_(std::filesystem::absolute(directory)) {}

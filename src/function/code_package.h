@@ -21,12 +21,13 @@ struct CodePackage {
   std::string sha256_base64() const;
 };
 
-/// Packs a folder; leaves out .git, __pycache__, and what `.mayflyignore` (as .gitignore) names. Deterministic: the same files give the same bytes.
-/// Errors: `package.unreadable`, `package.too_large`.
+/// Packs a folder; leaves out .git, __pycache__, and what `.mayflyignore` (as .gitignore) names. Deterministic: the same files give the
+/// same bytes. Errors: `package.unreadable`, `package.too_large`.
 Result<CodePackage> pack_folder(const std::string& folder, PackageLimits limits = {});
 
-/// Unpacks to a new folder, fsync'd; on an error nothing is left. Keeps the executable bits. Refuses absolute names, "..", symbolic links that
-/// leave the folder, devices, duplicate names, bombs. Blocks: call it off the loop. Errors: `package.invalid` (names the entry), `package.too_large`.
+/// Unpacks to a new folder, fsync'd; on an error nothing is left. Keeps the executable bits. Refuses absolute names, "..", symbolic links
+/// that leave the folder, devices, duplicate names, bombs. Blocks: call it off the loop. Errors: `package.invalid` (names the entry),
+/// `package.too_large`.
 Result<void> unpack(const CodePackage& package, const std::string& folder, PackageLimits limits = {});
 
 }  // namespace mayfly::function

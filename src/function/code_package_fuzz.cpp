@@ -18,8 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return name;
   }();
   const std::string folder = base + "/code";
-  const mayfly::function::PackageLimits limits{
-      .packed_bytes_max = 1 << 20, .unpacked_bytes_max = 1 << 20, .files_max = 100};
+  const mayfly::function::PackageLimits limits{.packed_bytes_max = 1 << 20, .unpacked_bytes_max = 1 << 20, .files_max = 100};
   const auto done = mayfly::function::unpack({std::string(reinterpret_cast<const char*>(data), size)}, folder, limits);
   std::size_t others = 0;
   for (const auto& entry : fs::directory_iterator(base)) others += entry.path() != folder;

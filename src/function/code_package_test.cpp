@@ -194,7 +194,8 @@ TEST_F(PackageTest, RefusesWhatIsNoZipFileOrDamaged) {
 TEST(IgnoreRules, FollowGitsPatterns) {
   IgnoreRules rules;
   rules.add("*.o\n/top\nsub/*.c\n**/deep\na/**\n[xy]?z\n!keep.o\nfolder/\nodd[\n");
-  for (const char* path : {"a.o", "b/c.o", "top", "sub/x.c", "deep", "p/q/deep", "a/b", "a/b/c", "x1z"}) EXPECT_TRUE(rules.ignores(path, false)) << path;
+  for (const char* path : {"a.o", "b/c.o", "top", "sub/x.c", "deep", "p/q/deep", "a/b", "a/b/c", "x1z"})
+    EXPECT_TRUE(rules.ignores(path, false)) << path;
   for (const char* path : {"keep.o", "b/top", "sub/t/x.c", "z1z", "folder", "o", "a"}) EXPECT_FALSE(rules.ignores(path, false)) << path;
   EXPECT_TRUE(rules.ignores("b/folder", true));
   EXPECT_TRUE(rules.ignores("odd[", false));

@@ -61,8 +61,8 @@ JsonObject config_to_json(const FunctionConfig& config) {
                  {"tool_description", config.tool_description},
                  {"tool_parameters", config.tool_parameters}};
   if (config.durable)
-    out["durable"] = JsonObject{{"execution_timeout", config.durable->execution_timeout.count()},
-                                {"retention_days", config.durable->retention_days}};
+    out["durable"] =
+        JsonObject{{"execution_timeout", config.durable->execution_timeout.count()}, {"retention_days", config.durable->retention_days}};
   return out;
 }
 
@@ -92,7 +92,8 @@ FunctionConfig config_from_json(const JsonObject& in) {
 JsonObject to_json(const Alias& alias) {
   JsonObject weights;
   for (const auto& [version, weight] : alias.additional_weights) weights[version] = weight;
-  return {{"version", alias.version}, {"description", alias.description}, {"weights", std::move(weights)}, {"revision_id", alias.revision_id}};
+  return {
+      {"version", alias.version}, {"description", alias.description}, {"weights", std::move(weights)}, {"revision_id", alias.revision_id}};
 }
 
 Alias alias_from(std::string name, const JsonObject& in) {
@@ -121,12 +122,8 @@ AsyncConfig async_from(const JsonObject& in) {
 }
 
 JsonObject to_json(const FunctionUrl& url) {
-  return {{"id", url.id},
-          {"needs_iam", url.needs_iam},
-          {"streams", url.streams},
-          {"cors", url.cors},
-          {"created", to_unix_ms(url.created)},
-          {"modified", to_unix_ms(url.modified)}};
+  return {{"id", url.id},     {"needs_iam", url.needs_iam},         {"streams", url.streams},
+          {"cors", url.cors}, {"created", to_unix_ms(url.created)}, {"modified", to_unix_ms(url.modified)}};
 }
 
 FunctionUrl url_from(std::string qualifier, const JsonObject& in) {
@@ -200,7 +197,8 @@ std::string to_row(const StoredFunction& function) {
 
 Result<StoredFunction> function_from_row(std::string_view row) {
   const auto value = parse_json(row);
-  if (!value || !value->is_object()) return fail("store.damaged", "a function's record cannot be read; restore the data directory from a backup");
+  if (!value || !value->is_object())
+    return fail("store.damaged", "a function's record cannot be read; restore the data directory from a backup");
   const JsonObject& in = value->get_object();
   StoredFunction out;
   out.record.name = get_string(in, "name");

@@ -46,7 +46,8 @@ using Edit = std::function<Result<std::optional<Change>>(const Entry& entry)>;
 
 Error revision_mismatch() {
   return {"function.revision_mismatch",
-          "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
+          "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest "
+          "Revision Id",
           Retry::Never};
 }
 
@@ -148,7 +149,8 @@ Task<Result<void>> FunctionRegistry::load() {
   impl_->urls.clear();
   std::vector<Record> revisions;
   if (auto read = co_await impl_->read_rows(&revisions); !read) co_return read;
-  const bool sealed = std::ranges::any_of(revisions, [](const Record& row) { return row.value.find("\"environment\"") != std::string::npos; });
+  const bool sealed =
+      std::ranges::any_of(revisions, [](const Record& row) { return row.value.find("\"environment\"") != std::string::npos; });
   auto box = SecretBox::open(impl_->deps.directory + "/function.key", sealed ? SecretBox::IfMissing::Fail : SecretBox::IfMissing::Make);
   if (!box) co_return fail(box.error());
   impl_->box = std::move(*box);
@@ -200,8 +202,9 @@ Task<Result<void>> FunctionRegistry::Impl::write(std::string name, Edit edit) {
     }
     co_return Result<void>{};
   }
-  co_return fail("function.conflict", "The operation cannot be performed at this time. An update is in progress for resource: " +
-                                          function_arn(name), Retry::Safe);
+  co_return fail("function.conflict",
+                 "The operation cannot be performed at this time. An update is in progress for resource: " + function_arn(name),
+                 Retry::Safe);
 }
 
 StoredRevision FunctionRegistry::Impl::stamped(FunctionConfig config, const CodeLibrary::Kept& kept) const {
@@ -290,7 +293,7 @@ Task<Result<ResolvedFunction>> FunctionRegistry::deploy(FunctionConfig config, C
 }
 
 Result<std::optional<Change>> FunctionRegistry::Impl::published(const Entry& entry, const std::string& description,
-                                                               std::int64_t* version) const {
+                                                                std::int64_t* version) const {
   const StoredRevision& latest = entry.latest();
   const FunctionRecord& record = entry.stored.record;
   if (!record.versions.empty()) {
@@ -317,7 +320,7 @@ Result<std::optional<Change>> FunctionRegistry::Impl::published(const Entry& ent
 }
 
 Task<Result<ResolvedFunction>> FunctionRegistry::publish(std::string name, std::string description, std::string if_sha256,
-                                                        std::string if_revision) {
+                                                         std::string if_revision) {
   if (description.size() > 256 || !is_utf8(description))
     co_return fail("function.invalid", "the description has at most 256 bytes of UTF-8");
   std::int64_t version = 0;
@@ -325,8 +328,8 @@ Task<Result<ResolvedFunction>> FunctionRegistry::publish(std::string name, std::
     if (auto ok = check_current(entry, name, if_revision); !ok) return fail(ok.error());
     const std::string& sha256 = entry.latest().revision.code_sha256;
     if (!if_sha256.empty() && sha256 != if_sha256)
-      return fail("function.invalid", "CodeSHA256 (" + if_sha256.substr(0, 64) + ") is different from current CodeSHA256 in $LATEST (" + sha256 +
-                                          "). Please try again with the CodeSHA256 in $LATEST.");
+      return fail("function.invalid", "CodeSHA256 (" + if_sha256.substr(0, 64) + ") is different from current CodeSHA256 in $LATEST (" +
+                                          sha256 + "). Please try again with the CodeSHA256 in $LATEST.");
     return impl_->published(entry, description, &version);
   });
   if (!written) co_return fail(written.error());
@@ -351,7 +354,8 @@ Task<Result<void>> FunctionRegistry::remove(std::string name, std::string qualif
     if (!version) return fail("function.invalid", "Deletion of aliases is not currently supported.");
     for (const auto& [alias_name, alias] : record.aliases)
       if (names_version(alias, qualifier))
-        return fail("function.in_use", "the version " + qualifier + " is named by the alias " + alias_name + "; change or delete that first");
+        return fail("function.in_use",
+                    "the version " + qualifier + " is named by the alias " + alias_name + "; change or delete that first");
     if (record.versions.erase(*version) == 0) return fail(function_not_found(name, qualifier));
     record.async.erase(qualifier);
     record.concurrency.provisioned.erase(qualifier);

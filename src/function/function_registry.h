@@ -37,13 +37,13 @@ struct FunctionUrl {
 /// Everything that is kept of a function beside its revisions.
 struct FunctionRecord {
   std::string name;
-  std::int64_t latest = 0;                        ///< revision of $LATEST
+  std::int64_t latest = 0;  ///< revision of $LATEST
   std::int64_t next_version = 1;
   std::map<std::int64_t, std::int64_t> versions;  ///< published version → revision
   std::map<std::string, Alias> aliases;
   std::map<std::string, std::string> tags;
-  std::map<std::string, AsyncConfig> async;       ///< by qualifier; "$LATEST" for none
-  std::map<std::string, FunctionUrl> urls;        ///< by qualifier
+  std::map<std::string, AsyncConfig> async;  ///< by qualifier; "$LATEST" for none
+  std::map<std::string, FunctionUrl> urls;   ///< by qualifier
   ConcurrencySettings concurrency;
 };
 
@@ -55,8 +55,8 @@ struct ResolvedFunction {
   AsyncConfig async;
 };
 
-/// All functions, in memory; rows `meta/function/NAME` and `meta/function/NAME/r/REVISION`. Environment values are encrypted in the rows with
-/// the key of the data directory (`function.key`, made by the first start).
+/// All functions, in memory; rows `meta/function/NAME` and `meta/function/NAME/r/REVISION`. Environment values are encrypted in the rows
+/// with the key of the data directory (`function.key`, made by the first start).
 class FunctionRegistry {
  public:
   struct Dependencies {
@@ -64,7 +64,7 @@ class FunctionRegistry {
     BlobStore* blobs = nullptr;
     Clock* clock = nullptr;
     Random* random = nullptr;
-    std::string directory;  ///< of unpacked code: DIRECTORY/code/SHA256
+    std::string directory;                                                            ///< of unpacked code: DIRECTORY/code/SHA256
     std::function<void(const std::string& function, std::int64_t revision)> changed;  ///< → Supervisor::changed
   };
   explicit FunctionRegistry(Dependencies dependencies);
@@ -74,7 +74,8 @@ class FunctionRegistry {
 
   /// Errors: `function.exists`, `function.invalid` (names the field), and those of the package.
   Task<Result<ResolvedFunction>> create(FunctionConfig config, CodePackage code);
-  /// Changes of $LATEST. `if_revision`: only when it still has that RevisionId. Errors: `function.not_found`, `function.revision_mismatch`, as above.
+  /// Changes of $LATEST. `if_revision`: only when it still has that RevisionId. Errors: `function.not_found`, `function.revision_mismatch`,
+  /// as above.
   Task<Result<ResolvedFunction>> update_code(std::string name, CodePackage code, std::string if_revision);
   Task<Result<ResolvedFunction>> update_config(FunctionConfig config, std::string if_revision);
   /// Creates or updates both at once, if anything differs: `mayfly deploy`.

@@ -143,7 +143,7 @@ TEST_F(RegistryTest, TheKeyFileIsPrivateAndAnotherOneIsRefused) {
   wanted.environment = {{"API_KEY", "hunter2-secret"}};
   ASSERT_TRUE(run(registry_->create(wanted, code("v1"))));
   const std::string key = directory_.path + "/function.key";
-  struct stat about {};
+  struct stat about{};
   ASSERT_EQ(::stat(key.c_str(), &about), 0);
   EXPECT_EQ(about.st_mode & 0777, 0600u);
   close();
@@ -165,8 +165,8 @@ TEST_F(RegistryTest, TheKeyFileIsPrivateAndAnotherOneIsRefused) {
 TEST_F(RegistryTest, CodeLiesAtAnAbsolutePathAlsoForARelativeDataDirectory) {
   const fs::path before = fs::current_path();
   fs::current_path(directory_.path);
-  registry_ = std::make_unique<FunctionRegistry>(FunctionRegistry::Dependencies{
-      .store = store_.get(), .blobs = &blobs_, .clock = &clock_, .random = &random_, .directory = "."});
+  registry_ = std::make_unique<FunctionRegistry>(
+      FunctionRegistry::Dependencies{.store = store_.get(), .blobs = &blobs_, .clock = &clock_, .random = &random_, .directory = "."});
   fs::current_path(before);
   ASSERT_TRUE(load());
   EXPECT_TRUE(fs::exists(create("a")->code_directory));

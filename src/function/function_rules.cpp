@@ -93,22 +93,24 @@ Result<void> check_environment(const std::map<std::string, std::string>& environ
   for (const auto& [name, value] : environment) {
     const bool is_reserved = std::ranges::find(kReserved, std::string_view(name)) != kReserved.end();
     if (is_reserved) reserved += (reserved.empty() ? "" : ", ") + name;
-    const bool good =
-        name.size() >= 2 && is_letter(name[0]) && std::ranges::all_of(name, [](char c) { return is_word(c) && c != '-'; });
+    const bool good = name.size() >= 2 && is_letter(name[0]) && std::ranges::all_of(name, [](char c) { return is_word(c) && c != '-'; });
     if (!good && !is_reserved)
       return invalid("the environment variable '" + name.substr(0, 60) +
                      "' has an invalid name; it starts with a letter, has at least two characters, and only letters, digits and '_'");
-    if (value.find('\0') != std::string::npos || !is_utf8(value)) return invalid("the value of the environment variable '" + name + "' is not text");
+    if (value.find('\0') != std::string::npos || !is_utf8(value))
+      return invalid("the value of the environment variable '" + name + "' is not text");
     bytes += name.size() + value.size();
   }
   if (!reserved.empty())
     return invalid(
-        "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys "
+        "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved "
+        "keys "
         "that are currently not supported for modification. Reserved keys used in this request: " +
         reserved);
   if (bytes > kEnvironmentBytesMax)
     return invalid(
-        "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit: "
+        "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB "
+        "limit: "
         "they have " +
         std::to_string(bytes) + " bytes");
   return {};
@@ -177,14 +179,15 @@ Result<void> check_alias(const FunctionRecord& record, const Alias& alias) {
   if (!is_name(alias.name, 128) || all_digits(alias.name))
     return invalid("an alias' name has 1 to 128 letters, digits, '-' and '_', and is not a number");
   if (auto ok = at_most("description", alias.description, kDescriptionBytesMax); !ok) return ok;
-  const auto exists = [&](const std::string& version) {
-    return all_digits(version) && record.versions.contains(std::stoll(version));
-  };
+  const auto exists = [&](const std::string& version) { return all_digits(version) && record.versions.contains(std::stoll(version)); };
   if (alias.version != kLatest && !exists(alias.version)) return fail(function_not_found(record.name, alias.version));
   if (alias.additional_weights.size() > 1) return invalid("an alias can send traffic to one additional version, not to more");
   for (const auto& [version, weight] : alias.additional_weights) {
-    if (alias.version == kLatest || version == kLatest) return invalid("$LATEST is not supported for an alias pointing to more than 1 version");
-    if (version == alias.version) return invalid("Invalid function version " + version + ". Function version " + version + " is already included in routing configuration.");
+    if (alias.version == kLatest || version == kLatest)
+      return invalid("$LATEST is not supported for an alias pointing to more than 1 version");
+    if (version == alias.version)
+      return invalid("Invalid function version " + version + ". Function version " + version +
+                     " is already included in routing configuration.");
     if (!exists(version)) return fail(function_not_found(record.name, version));
     if (!(weight >= 0 && weight <= 1)) return invalid("the weight of version " + version + " must be a number from 0 to 1");
   }
@@ -195,7 +198,8 @@ Result<void> check_tags(const std::map<std::string, std::string>& tags) {
   if (tags.size() > kTagsMax) return invalid("a function has at most 50 tags");
   for (const auto& [key, value] : tags) {
     if (key.empty() || key.size() > kTagKeyBytesMax || !is_utf8(key)) return invalid("a tag's key has 1 to 128 bytes of UTF-8");
-    if (value.size() > kTagValueBytesMax || !is_utf8(value)) return invalid("the value of the tag " + quoted(key) + " has at most 256 bytes of UTF-8");
+    if (value.size() > kTagValueBytesMax || !is_utf8(value))
+      return invalid("the value of the tag " + quoted(key) + " has at most 256 bytes of UTF-8");
     if (key.starts_with("aws:")) return invalid("tags that start with 'aws:' are reserved");
   }
   FunctionConfig ignored;
@@ -226,7 +230,8 @@ Result<void> apply_tag(std::string_view key, std::optional<std::string_view> val
   } else if (key == "mayfly:tool") {
     config->tool_description = text;
   } else if (key == "mayfly:per-process") {
-    if (value && (!all_digits(text) || text == "0" || text.size() > 4)) return invalid("the tag mayfly:per-process holds a number of 1 to 1000");
+    if (value && (!all_digits(text) || text == "0" || text.size() > 4))
+      return invalid("the tag mayfly:per-process holds a number of 1 to 1000");
     config->per_process_max = value ? std::stoll(std::string(text)) : 1;
   } else {
     return invalid("the tag " + quoted(key) + " is not known; there are mayfly:egress, mayfly:preload, mayfly:per-process and mayfly:tool");

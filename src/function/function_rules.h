@@ -21,8 +21,8 @@ Result<void> check_alias(const FunctionRecord& record, const Alias& alias);
 Result<void> check_tags(const std::map<std::string, std::string>& tags);
 Result<void> check_async(const AsyncConfig& config);
 
-/// Sets what one of the tags "mayfly:egress" ("none", "open", or hosts separated by spaces), "mayfly:preload" (modules), "mayfly:per-process" (a
-/// number) and "mayfly:tool" (a description) says; without a value, its default. Other tags mean nothing here.
+/// Sets what one of the tags "mayfly:egress" ("none", "open", or hosts separated by spaces), "mayfly:preload" (modules),
+/// "mayfly:per-process" (a number) and "mayfly:tool" (a description) says; without a value, its default. Other tags mean nothing here.
 Result<void> apply_tag(std::string_view key, std::optional<std::string_view> value, FunctionConfig* config);
 
 /// "Function not found: ARN", as Lambda says it.

@@ -6,8 +6,8 @@
 
 namespace mayfly::function {
 
-/// The patterns of a `.mayflyignore`, as in gitignore(5): comments, "!" takes back, a "/" at the end means folders only, one elsewhere ties the
-/// pattern to the top folder; "*", "?", "[…]" and "**". The last pattern that fits decides.
+/// The patterns of a `.mayflyignore`, as in gitignore(5): comments, "!" takes back, a "/" at the end means folders only, one elsewhere ties
+/// the pattern to the top folder; "*", "?", "[…]" and "**". The last pattern that fits decides.
 class IgnoreRules {
  public:
   void add(std::string_view text);

@@ -52,7 +52,7 @@ Result<SecretBox> SecretBox::open(const std::string& path, IfMissing if_missing)
     return SecretBox(std::move(*key));
   }
   if (file < 0) return fail("secret.key_invalid", "cannot read the key file " + path + "; it must be a file of the server's user");
-  struct stat about {};
+  struct stat about{};
   std::string key(kKeyBytes + 1, '\0');
   const ssize_t size = ::fstat(file, &about) == 0 ? ::read(file, key.data(), key.size()) : -1;
   ::close(file);

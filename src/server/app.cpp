@@ -7,8 +7,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "base/log.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "blob/fs_blob_store.h"
 #include "function/function_registry.h"
 #include "function/secret_box.h"
@@ -180,8 +180,7 @@ Task<Result<void>> App::Parts::open_models() {
   auto made = llm::make_gateway({executor, &clock, &random, http.get(), *prices}, std::vector<llm::ProviderConfig>());
   if (!made) co_return fail(made.error());
   gateway = std::move(*made);
-  for (const std::string& problem : providers->apply(gateway.get()))
-    log::warn("a provider cannot be used", {{"error", problem}});
+  for (const std::string& problem : providers->apply(gateway.get())) log::warn("a provider cannot be used", {{"error", problem}});
   registry = std::make_unique<agent::AgentRegistry>(*store, clock, *prices);
   context.http = http.get();
   context.providers = providers.get();

@@ -132,7 +132,8 @@ Task<Result<KeyRing::Created>> KeyRing::create(std::string name, Scopes scopes, 
   if (expires && *expires <= clock_.now()) co_return fail("key.invalid", "the key would have expired already; give a time in the future");
   if (keys_.size() >= kKeysMax) co_return fail("key.invalid", "there are 1,000 keys already; revoke some that nobody uses");
   const std::string secret = to_base64url(secure_random_bytes(kSecretBytes));
-  Entry entry{{to_hex(secure_random_bytes(kIdBytes)), std::move(name), scopes, clock_.now(), expires, std::nullopt}, sha256_hex(secret), {}};
+  Entry entry{
+      {to_hex(secure_random_bytes(kIdBytes)), std::move(name), scopes, clock_.now(), expires, std::nullopt}, sha256_hex(secret), {}};
   const std::string text = "mf_" + entry.key.id + "_" + secret;
   if (box_) entry.sealed = box_->seal(text, std::string(kPrefix) + entry.key.id);
   auto written = co_await write(entry, true);
@@ -167,27 +168,30 @@ Result<KeyRing::SigningKey> KeyRing::signing_key(std::string_view access_key_id)
   const auto unknown = [](std::string message) { return fail("sigv4.unknown_key", std::move(message)); };
   constexpr std::size_t kBytes = kAccessKeyPrefix.size() + 2 * kIdBytes;
   if (access_key_id.size() != kBytes || !access_key_id.starts_with(kAccessKeyPrefix))
-    return unknown("The security token included in the request is invalid: this is not an access key of this server; list them with `mayfly keys list`");
+    return unknown(
+        "The security token included in the request is invalid: this is not an access key of this server; list them with `mayfly keys "
+        "list`");
   std::string id;
   for (const char c : access_key_id.substr(kAccessKeyPrefix.size())) id += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   const auto found = keys_.find(id);
-  if (found == keys_.end()) return unknown("The security token included in the request is invalid: there is no such access key; it may have been revoked");
+  if (found == keys_.end())
+    return unknown("The security token included in the request is invalid: there is no such access key; it may have been revoked");
   const ApiKey& key = found->second.key;
   if (key.expires && *key.expires <= clock_.now())
     return fail("auth.expired", "the API key '" + key.name + "' expired at " + to_rfc3339(*key.expires) + "; ask for a new one");
   auto text = box_ && !found->second.sealed.empty() ? box_->unseal(found->second.sealed, std::string(kPrefix) + id)
                                                     : Result<std::string>(fail("secret.none", ""));
-  if (!text) return unknown("the API key '" + key.name + "' cannot sign requests on this server; create a new one with `mayfly keys create`");
+  if (!text)
+    return unknown("the API key '" + key.name + "' cannot sign requests on this server; create a new one with `mayfly keys create`");
   return SigningKey{std::move(*text), Principal{key.id, key.name, key.scopes}};
 }
 
 Result<Principal> KeyRing::authenticate(const net::Headers& headers) const {
   const std::string_view text = presented_key(headers);
   if (text.empty())
-    return fail(
-        "auth.missing",
-        "this needs an API key; send it as \"Authorization: Bearer mf_…\" (the first start wrote one to admin.key in the data "
-        "directory)");
+    return fail("auth.missing",
+                "this needs an API key; send it as \"Authorization: Bearer mf_…\" (the first start wrote one to admin.key in the data "
+                "directory)");
   const Error invalid{"auth.invalid", "the API key is not known to this server; it may have been revoked or belong to another one",
                       Retry::Never};
   if (text.size() > kKeyTextBytesMax || !text.starts_with("mf_") || text.size() < 13 || text[11] != '_') return fail(invalid);

@@ -36,24 +36,24 @@ class Scopes {
 };
 
 struct ApiKey {
-  std::string id;                     ///< 8 hexadecimal digits
+  std::string id;  ///< 8 hexadecimal digits
   std::string name;
   Scopes scopes;
   TimePoint created{};
   std::optional<TimePoint> expires;
-  std::optional<TimePoint> last_used; ///< to the hour
+  std::optional<TimePoint> last_used;  ///< to the hour
 };
 
 /// Who calls.
 struct Principal {
-  std::string key_id;                 ///< empty on public routes
+  std::string key_id;  ///< empty on public routes
   std::string name;
   Scopes scopes;
 };
 
-/// The API keys: rows `meta/key/ID` with the SHA-256 of the secret, and the key's text sealed with the data directory's key, because whoever
-/// checks an AWS signature must know the secret. All of them are in memory.
-/// A key's text is `mf_<8 hexadecimal digits>_<43 characters base64url>`; as AWS credentials the text is the secret access key.
+/// The API keys: rows `meta/key/ID` with the SHA-256 of the secret, and the key's text sealed with the data directory's key, because
+/// whoever checks an AWS signature must know the secret. All of them are in memory. A key's text is `mf_<8 hexadecimal digits>_<43
+/// characters base64url>`; as AWS credentials the text is the secret access key.
 class KeyRing {
  public:
   /// Without `box` (it must live longer) keys cannot sign.
@@ -61,11 +61,11 @@ class KeyRing {
 
   Task<Result<void>> load();
   bool has_admin() const;
-  std::vector<ApiKey> list() const;   ///< by creation
+  std::vector<ApiKey> list() const;  ///< by creation
 
   struct Created {
     ApiKey key;
-    std::string text;                 ///< shown once
+    std::string text;  ///< shown once
   };
   /// Errors: `key.invalid` and those of the store.
   Task<Result<Created>> create(std::string name, Scopes scopes, std::optional<TimePoint> expires);
@@ -90,7 +90,7 @@ class KeyRing {
   struct Entry {
     ApiKey key;
     std::string secret_hash;
-    std::string sealed;               ///< its text; empty: made before keys could sign
+    std::string sealed;  ///< its text; empty: made before keys could sign
   };
   Task<Result<void>> write(Entry entry, bool is_new);
 

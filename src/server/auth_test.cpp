@@ -10,7 +10,7 @@ net::Headers bearer(const std::string& key) { return {{"Authorization", "Bearer 
 TEST_F(ServerTest, TheFirstStartWritesAnAdminKeyThatOnlyTheOwnerCanRead) {
   start();
   EXPECT_TRUE(app_->made_admin_key());
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(app_->admin_key_path().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
   EXPECT_EQ(admin_key_.size(), 3u + 8 + 1 + 43);

@@ -19,8 +19,8 @@ Environment process_environment();
 
 /// A provider without its key: what is stored, shown and sent. The key is read from the variable `api_key_env`.
 struct ProviderSetting {
-  llm::ProviderConfig config;       ///< `api_key` stays empty here
-  std::string api_key_env;          ///< name of the environment variable, or empty
+  llm::ProviderConfig config;  ///< `api_key` stays empty here
+  std::string api_key_env;     ///< name of the environment variable, or empty
 };
 
 /// How functions run.
@@ -38,18 +38,18 @@ struct FunctionSettings {
 struct ServerConfig {
   std::string data_dir = ".mayfly";
   std::string address = "127.0.0.1";
-  std::uint16_t port = 7400;        ///< 0: any free port
-  std::string project;              ///< a mayfly.yaml or its folder, deployed at the start; empty: none
-  Millis shutdown_grace{10'000};    ///< for running requests and steps
+  std::uint16_t port = 7400;      ///< 0: any free port
+  std::string project;            ///< a mayfly.yaml or its folder, deployed at the start; empty: none
+  Millis shutdown_grace{10'000};  ///< for running requests and steps
   std::size_t body_bytes_max = 8 * 1024 * 1024;
   std::size_t header_bytes_max = 32 * 1024;
   std::size_t connections_max = 8'000;
   std::vector<std::string> allowed_hosts;  ///< Host names besides localhost that a server on a loopback address answers to
 
-  telemetry::OtlpOptions otlp;      ///< without an endpoint, what OTEL_… in the environment says (see telemetry/otlp.h)
-  bool open_metrics = false;        ///< /metrics without a key for callers on this machine
+  telemetry::OtlpOptions otlp;  ///< without an endpoint, what OTEL_… in the environment says (see telemetry/otlp.h)
+  bool open_metrics = false;    ///< /metrics without a key for callers on this machine
   FunctionSettings functions;
-  std::string price_file;           ///< JSON as in llm/prices.h, in front of the built-in table
+  std::string price_file;                  ///< JSON as in llm/prices.h, in front of the built-in table
   std::vector<ProviderSetting> providers;  ///< of this process; a deployed provider of the same name wins
   Environment environment = process_environment();
 
@@ -58,8 +58,8 @@ struct ServerConfig {
 
 /// The defaults with what the environment says: ANTHROPIC_API_KEY makes the provider "anthropic"; OPENAI_API_KEY makes "openai" and
 /// "openai-responses" (both honour OPENAI_BASE_URL). MAYFLY_FUNCTIONS=off switches functions off; MAYFLY_FUNCTION_IDLE_TIMEOUT ("5m"),
-/// MAYFLY_FUNCTION_INSTANCES_MAX, MAYFLY_SANDBOX_REQUIRE and MAYFLY_SANDBOX_WITHOUT (layers, separated by commas) say how they run; what cannot
-/// be understood there counts as not set.
+/// MAYFLY_FUNCTION_INSTANCES_MAX, MAYFLY_SANDBOX_REQUIRE and MAYFLY_SANDBOX_WITHOUT (layers, separated by commas) say how they run; what
+/// cannot be understood there counts as not set.
 ServerConfig config_from_environment(Environment environment = process_environment());
 
 }  // namespace mayfly

@@ -81,7 +81,8 @@ Result<engine::StartRequest> agent_start(agent::AgentRegistry& agents, const std
   const agent::AgentSpec& spec = version->spec;
   if (spec.session.keyed && session.empty())
     return fail("session.required", "the agent '" + name + "' keeps a conversation per session: send {\"input\": …, \"session\": \"…\"}");
-  if (!spec.session.keyed && !session.empty()) return fail("session.not_keyed", "the agent '" + name + "' has no sessions; leave `session` out");
+  if (!spec.session.keyed && !session.empty())
+    return fail("session.not_keyed", "the agent '" + name + "' has no sessions; leave `session` out");
   auto normal = agent::normalise_input(input ? *input : payload);
   if (!normal) return fail(normal.error());
   engine::StartRequest out;

@@ -19,8 +19,8 @@ namespace agent {
 class AgentSteps;
 }
 
-/// Everything that runs functions, put together: sandbox, supervisor, programs, services. When this machine gives no sandbox all of it is there
-/// nevertheless, and calls of functions fail with the reason.
+/// Everything that runs functions, put together: sandbox, supervisor, programs, services. When this machine gives no sandbox all of it is
+/// there nevertheless, and calls of functions fail with the reason.
 class FunctionHost {
  public:
   FunctionHost(AppContext& context, function::FunctionRegistry& functions, agent::AgentRegistry& agents);

@@ -19,7 +19,7 @@ struct Call {
   net::Responder& responder;
   std::map<std::string, std::string, std::less<>> parameters;  ///< of the path, decoded
   Principal principal;
-  std::string traceparent;            ///< W3C; of the caller, or made here
+  std::string traceparent;  ///< W3C; of the caller, or made here
 
   const std::string& parameter(std::string_view name) const;
 };
@@ -35,7 +35,7 @@ using ErrorShape = net::Response (*)(const Error& error);
 enum class Described { Here, Elsewhere };
 
 struct RouteOptions {
-  Scopes any_of;                      ///< a key needs one of them (or admin); empty: no key is needed
+  Scopes any_of;  ///< a key needs one of them (or admin); empty: no key is needed
   ErrorShape error_shape = nullptr;
   /// Callers who need no key here after all; may be null.
   bool (*is_open_to)(const AppContext& app, const net::Request& request) = nullptr;
@@ -44,7 +44,7 @@ struct RouteOptions {
 
 struct RouteInfo {
   std::string method;
-  std::string path;                   ///< the template: "/v1/runs/{run}"
+  std::string path;  ///< the template: "/v1/runs/{run}"
   Scopes any_of;
   Described described = Described::Here;
 };
@@ -69,7 +69,7 @@ class Router {
   struct Match {
     const Route* route = nullptr;
     std::map<std::string, std::string, std::less<>> parameters;
-    std::string allow;                ///< methods of the path, when none fits
+    std::string allow;  ///< methods of the path, when none fits
   };
   Match find(const net::Request& request) const;
   Task<> answer(const Route* route, Call* call);

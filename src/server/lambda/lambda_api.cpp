@@ -67,7 +67,8 @@ Task<> answer(LambdaCall* call, const Operation* operation) {
     response = co_await operation->handler(call);
   }
   if (response && response->status == 0) co_return;
-  if (!response && to_aws(response.error()).status >= 500)
+  const int status = response ? 0 : to_aws(response.error()).status;
+  if (status >= 500 && status != 501)
     log::error("a request to the Lambda API failed", {{"operation", operation->name},
                                                       {"code", response.error().code},
                                                       {"error", response.error().message},

@@ -9,17 +9,17 @@ Result<Principal> authenticate(const AppContext& app, const net::Request& reques
   if (!net::has_sigv4(signed_part)) {
     auto principal = app.keys->authenticate(request.headers);
     if (!principal && principal.error().code == "auth.missing")
-      return fail("auth.missing",
-                  "Missing Authentication Token: sign the request with an access key of this server (`mayfly keys create` prints one), or send "
-                  "its key as \"Authorization: Bearer mf_…\"");
+      return fail(
+          "auth.missing",
+          "Missing Authentication Token: sign the request with an access key of this server (`mayfly keys create` prints one), or send "
+          "its key as \"Authorization: Bearer mf_…\"");
     return principal;
   }
   const auto claim = net::parse_sigv4(signed_part);
   if (!claim) return fail(claim.error());
   auto key = app.keys->signing_key(claim->access_key_id);
   if (!key) return fail(key.error());
-  const auto verified =
-      net::verify_sigv4(signed_part, *claim, key->secret, app.clock->now(), net::SigV4VerifyOptions{.service = "lambda"});
+  const auto verified = net::verify_sigv4(signed_part, *claim, key->secret, app.clock->now(), net::SigV4VerifyOptions{.service = "lambda"});
   if (!verified) return fail(verified.error());
   return std::move(key->principal);
 }

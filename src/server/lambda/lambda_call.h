@@ -50,7 +50,9 @@ struct Operation {
 inline std::unexpected<Error> aws_error(std::string_view exception, std::string message, Retry retry = Retry::Never) {
   return fail("aws." + std::string(exception), std::move(message), retry);
 }
-inline std::unexpected<Error> invalid_parameter(std::string message) { return aws_error("InvalidParameterValueException", std::move(message)); }
+inline std::unexpected<Error> invalid_parameter(std::string message) {
+  return aws_error("InvalidParameterValueException", std::move(message));
+}
 
 net::Response json_answer(int status, const JsonObject& body);
 inline net::Response empty_answer(int status) { return {status, {}, {}}; }

@@ -58,14 +58,17 @@ void read_choices(Fields& in, function::FunctionConfig& config) {
   const auto only = [&](std::string_view object, std::string_view member, std::string_view refused, std::string_view why) {
     const auto* found = in.object(object);
     if (found && get_string(*found, member) == refused)
-      in.fail_with({"aws.InvalidParameterValueException", std::string(object) + "." + std::string(member) + " " + std::string(refused) +
-                                                              " is not supported: " + std::string(why), Retry::Never});
+      in.fail_with({"aws.InvalidParameterValueException",
+                    std::string(object) + "." + std::string(member) + " " + std::string(refused) + " is not supported: " + std::string(why),
+                    Retry::Never});
   };
   only("SnapStart", "ApplyOn", "PublishedVersions", "processes start from a warmed interpreter already");
   only("LoggingConfig", "LogFormat", "JSON", "what a function prints is kept as it is; use Text");
-  if (const auto* tenancy = in.object("TenancyConfig")) config.tenant_isolation = get_string(*tenancy, "TenantIsolationMode") == "PER_TENANT";
+  if (const auto* tenancy = in.object("TenancyConfig"))
+    config.tenant_isolation = get_string(*tenancy, "TenantIsolationMode") == "PER_TENANT";
   if (const auto type = in.text("PackageType"); type && *type != "Zip")
-    in.fail_with({"aws.InvalidParameterValueException", "PackageType " + type->substr(0, 20) + " is not supported: give a zip file", Retry::Never});
+    in.fail_with(
+        {"aws.InvalidParameterValueException", "PackageType " + type->substr(0, 20) + " is not supported: give a zip file", Retry::Never});
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ struct Rule {
   std::string_view code;
   std::string_view exception;
 };
-constexpr std::array<Rule, 31> kRules{{{"auth.missing", "MissingAuthenticationTokenException"},
+constexpr std::array<Rule, 34> kRules{{{"auth.missing", "MissingAuthenticationTokenException"},
                                        {"auth.invalid", "UnrecognizedClientException"},
                                        {"auth.expired", "ExpiredTokenException"},
                                        {"auth.forbidden", "AccessDeniedException"},
@@ -54,6 +54,9 @@ constexpr std::array<Rule, 31> kRules{{{"auth.missing", "MissingAuthenticationTo
                                        {"function.invalid", "InvalidParameterValueException"},
                                        {"function.invalid_name", "InvalidParameterValueException"},
                                        {"function.unsupported_destination", "InvalidParameterValueException"},
+                                       {"function.not_durable", "InvalidParameterValueException"},
+                                       {"function.unknown_runtime", "InvalidRuntimeException"},
+                                       {"function.runtime_missing", "InvalidRuntimeException"},
                                        {"function.throttled", "TooManyRequestsException"},
                                        {"function.payload_too_large", "RequestTooLargeException"},
                                        {"input.too_large", "RequestTooLargeException"},

@@ -67,7 +67,8 @@ TEST_F(LambdaTest, WhatCannotBeDoneIsRefusedByName) {
   EXPECT_NE(message({{"Code", JsonObject{{"ZipFile", to_base64("no zip")}}}}).find("Could not unzip"), std::string::npos);
   EXPECT_EQ(exception(create("a", {{"Timeout", "ten"}})), "SerializationException");
   EXPECT_EQ(exception(post("/2015-03-31/functions", "{")), "SerializationException");
-  EXPECT_EQ(create("a", {{"VpcConfig", JsonObject{{"SubnetIds", JsonArray{}}}}, {"Layers", JsonArray{}}}).status, 201) << "nothing is asked for";
+  EXPECT_EQ(create("a", {{"VpcConfig", JsonObject{{"SubnetIds", JsonArray{}}}}, {"Layers", JsonArray{}}}).status, 201)
+      << "nothing is asked for";
   for (const Operation& operation : operations()) {
     if (operation.handler) continue;
     std::string path(operation.path);
@@ -122,7 +123,9 @@ TEST_F(LambdaTest, ListsComeInPages) {
 TEST_F(LambdaTest, SettingsAreKeptAndForgotten) {
   start_functions();
   ASSERT_EQ(create("a", {{"Publish", true}}).status, 201);
-  EXPECT_EQ(get_int(call("PUT", "/2017-10-31/functions/a/concurrency", R"({"ReservedConcurrentExecutions": 3})").json, "ReservedConcurrentExecutions"), 3);
+  EXPECT_EQ(get_int(call("PUT", "/2017-10-31/functions/a/concurrency", R"({"ReservedConcurrentExecutions": 3})").json,
+                    "ReservedConcurrentExecutions"),
+            3);
   EXPECT_EQ(get_int(get("/2019-09-30/functions/a/concurrency").json, "ReservedConcurrentExecutions", -1), 3);
   EXPECT_EQ(call("DELETE", "/2017-10-31/functions/a/concurrency").status, 204);
   EXPECT_EQ(get("/2019-09-30/functions/a/concurrency").body, "{}");
@@ -131,14 +134,17 @@ TEST_F(LambdaTest, SettingsAreKeptAndForgotten) {
   EXPECT_EQ(call("PUT", provisioned + "?Qualifier=1", R"({"ProvisionedConcurrentExecutions": 2})").status, 202);
   EXPECT_EQ(get(provisioned + "?Qualifier=1").text("Status"), "READY");
   EXPECT_EQ(get_array(get(provisioned + "?List=ALL").json, "ProvisionedConcurrencyConfigs")->size(), 1u);
-  EXPECT_EQ(exception(call("PUT", provisioned + "?Qualifier=$LATEST", R"({"ProvisionedConcurrentExecutions": 2})")), "InvalidParameterValueException");
+  EXPECT_EQ(exception(call("PUT", provisioned + "?Qualifier=$LATEST", R"({"ProvisionedConcurrentExecutions": 2})")),
+            "InvalidParameterValueException");
   EXPECT_EQ(call("DELETE", provisioned + "?Qualifier=1").status, 204);
   EXPECT_EQ(exception(get(provisioned + "?Qualifier=1")), "ProvisionedConcurrencyConfigNotFoundException");
 
   const std::string event = "/2019-09-25/functions/a/event-invoke-config";
   EXPECT_EQ(exception(get(event)), "ResourceNotFoundException");
   EXPECT_EQ(exception(post(event, R"({"MaximumRetryAttempts": 1})")), "ResourceNotFoundException");
-  const HttpAnswer put = call("PUT", event, R"({"MaximumRetryAttempts": 0, "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:lambda:us-east-1:000000000000:function:b"}}})");
+  const HttpAnswer put = call("PUT", event,
+                              R"({"MaximumRetryAttempts": 0, "DestinationConfig": {"OnFailure": {)"
+                              R"("Destination": "arn:aws:lambda:us-east-1:000000000000:function:b"}}})");
   EXPECT_EQ(put.status, 200) << put.body;
   EXPECT_EQ(put.text("FunctionArn"), "arn:aws:lambda:us-east-1:000000000000:function:a:$LATEST");
   EXPECT_EQ(get_int(post(event, R"({"MaximumEventAgeInSeconds": 100})").json, "MaximumRetryAttempts", -1), 0) << "the rest stays";
@@ -164,7 +170,8 @@ TEST_F(LambdaTest, EveryOperationAsksForItsScope) {
   for (const Scope scope : all) keys[scope] = make_key({scope});
   for (const Operation& operation : operations()) {
     std::string path(operation.path);
-    for (auto open = path.find('{'); open != std::string::npos; open = path.find('{')) path.replace(open, path.find('}') - open + 1, "none");
+    for (auto open = path.find('{'); open != std::string::npos; open = path.find('{'))
+      path.replace(open, path.find('}') - open + 1, "none");
     for (const Scope scope : all) {
       const HttpAnswer answer = call(std::string(operation.method), path, {}, {{"Authorization", "Bearer " + keys[scope]}});
       const bool allowed = scope == Scope::Admin || scope == operation.scope;
@@ -181,7 +188,8 @@ TEST_F(LambdaTest, ASignedRequestIsAsGoodAsAKey) {
   const auto signed_call = [&](std::string secret, std::string id, TimePoint now) {
     auto wanted = request("GET", "/2015-03-31/functions?MaxItems=5", {}, {{"x-api-key", "ignored"}});
     wanted.headers.remove("x-api-key");
-    net::SigV4SignOptions options{.access_key_id = std::move(id), .secret_access_key = std::move(secret), .region = "eu-west-1", .service = "lambda"};
+    net::SigV4SignOptions options{
+        .access_key_id = std::move(id), .secret_access_key = std::move(secret), .region = "eu-west-1", .service = "lambda"};
     options.now = now;
     EXPECT_TRUE(net::sign_sigv4(wanted, options));
     auto answered = run(client_->send(std::move(wanted)));

@@ -16,8 +16,9 @@ bool is_word(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') |
 
 Result<void> check_payload(const std::string& payload, std::size_t bytes_max, std::string_view kind) {
   if (payload.size() > bytes_max)
-    return aws_error("RequestTooLargeException", std::to_string(payload.size()) + " byte payload is too large for the " + std::string(kind) +
-                                                     " invocation type (limit " + std::to_string(bytes_max) + " bytes)");
+    return aws_error("RequestTooLargeException", std::to_string(payload.size()) + " byte payload is too large for the " +
+                                                     std::string(kind) + " invocation type (limit " + std::to_string(bytes_max) +
+                                                     " bytes)");
   if (payload.empty()) return {};
   if (const auto value = parse_json(payload, {.depth_max = kPayloadDepthMax, .bytes_max = bytes_max}); !value)
     return aws_error("InvalidRequestContentException", "Could not parse request body into json: " + value.error().message);
@@ -30,7 +31,8 @@ Result<void> read_headers(const net::Headers& headers, function::Invoke* invoke)
     return aws_error("InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object of at most 3,583 bytes");
   invoke->trace_header = headers.get("x-amzn-trace-id").substr(0, kTraceBytesMax);
   invoke->tenant_id = headers.get("x-amz-tenant-id");
-  if (invoke->tenant_id.size() > kTenantBytesMax || !is_utf8(invoke->tenant_id)) return invalid_parameter("a TenantId has at most 256 bytes");
+  if (invoke->tenant_id.size() > kTenantBytesMax || !is_utf8(invoke->tenant_id))
+    return invalid_parameter("a TenantId has at most 256 bytes");
   invoke->execution_name = headers.get("x-amz-durable-execution-name");
   if (invoke->execution_name.size() > kExecutionNameBytesMax || !std::ranges::all_of(invoke->execution_name, is_word))
     return invalid_parameter("a DurableExecutionName has 1 to 64 letters, digits, '-' and '_'");
@@ -44,7 +46,8 @@ Result<void> check_tenant(const LambdaCall& call, const function::Invoke& invoke
   const auto found = call.app.functions->resolve(invoke.function);
   if (!found) return fail(found.error());
   if (found->revision->config.tenant_isolation && invoke.tenant_id.empty())
-    return invalid_parameter("The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again.");
+    return invalid_parameter(
+        "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again.");
   return {};
 }
 

@@ -9,10 +9,14 @@ std::string exception_of(const HttpAnswer& answer) { return answer.headers.get("
 TEST_F(LambdaTest, AnInvocationCarriesWhatLambdaCarries) {
   start_functions();
   ASSERT_EQ(create("a", {{"Publish", true}}).status, 201);
-  functions_.answer = {{.payload = R"({"ok":true})", .request_id = "11111111-2222-4333-8444-555555555555", .log_tail = "hello\n"}, "1", "arn:x"};
+  functions_.answer = {
+      {.payload = R"({"ok":true})", .request_id = "11111111-2222-4333-8444-555555555555", .log_tail = "hello\n"}, "1", "arn:x"};
   const HttpAnswer done = invoke("a", R"({"n": 1})",
-                                 {{"X-Amz-Log-Type", "Tail"}, {"X-Amz-Client-Context", "e30="}, {"X-Amz-Tenant-Id", "t1"},
-                                  {"X-Amz-Durable-Execution-Name", "order-1"}, {"X-Amzn-Trace-Id", "Root=1"}});
+                                 {{"X-Amz-Log-Type", "Tail"},
+                                  {"X-Amz-Client-Context", "e30="},
+                                  {"X-Amz-Tenant-Id", "t1"},
+                                  {"X-Amz-Durable-Execution-Name", "order-1"},
+                                  {"X-Amzn-Trace-Id", "Root=1"}});
   EXPECT_EQ(done.status, 200);
   EXPECT_EQ(done.body, R"({"ok":true})");
   EXPECT_EQ(done.headers.get("x-amz-executed-version"), "1");
@@ -76,6 +80,8 @@ TEST_F(LambdaTest, BadInvocationsAreRefusedInLambdasWords) {
   EXPECT_EQ(throttled.status, 429);
   EXPECT_EQ(exception_of(throttled), "TooManyRequestsException");
   EXPECT_EQ(throttled.text("Reason"), "ReservedFunctionConcurrentInvocationLimitExceeded");
+  functions_.error = Error{"function.not_durable", "it is not", Retry::Never};
+  EXPECT_EQ(exception_of(invoke("a", "{}")), "InvalidParameterValueException");
   functions_.error = Error{"execution.name_in_use", "it is", Retry::Never};
   EXPECT_EQ(exception_of(invoke("a", "{}")), "DurableExecutionAlreadyStartedException");
 }
@@ -139,7 +145,9 @@ TEST_F(LambdaTest, DurableRoutesMoveTheDocuments) {
   EXPECT_EQ(durable_.last, "get " + arn);
   (void)get(base + "/history?ReverseOrder=true&IncludeExecutionData=true");
   EXPECT_EQ(durable_.last, "history " + arn + " data reverse 100");
-  (void)get("/2025-12-01/functions/a/durable-executions?DurableExecutionName=n&Statuses=RUNNING&Statuses=FAILED&StartedAfter=2026-01-01T00%3A00%3A00Z");
+  (void)get(
+      "/2025-12-01/functions/a/"
+      "durable-executions?DurableExecutionName=n&Statuses=RUNNING&Statuses=FAILED&StartedAfter=2026-01-01T00%3A00%3A00Z");
   EXPECT_EQ(durable_.last, "list a n RUNNING FAILED after");
   (void)post(base + "/stop", R"({"ErrorMessage":"enough"})");
   EXPECT_EQ(durable_.last, "stop " + arn + R"( {"ErrorMessage":"enough"})");

@@ -67,15 +67,12 @@ Task<Result<net::Response>> list_provisioned(LambdaCall* call) {
 // EventInvokeConfig
 
 JsonObject event_view(const std::string& name, const std::string& qualifier, const AsyncConfig& config) {
-  const auto destination = [](const std::string& arn) {
-    return arn.empty() ? JsonObject() : JsonObject{{"Destination", arn}};
-  };
+  const auto destination = [](const std::string& arn) { return arn.empty() ? JsonObject() : JsonObject{{"Destination", arn}}; };
   return {{"LastModified", static_cast<double>(to_unix_ms(config.modified)) / 1'000},
           {"FunctionArn", function::function_arn(name, qualifier)},
           {"MaximumRetryAttempts", config.retries_max},
           {"MaximumEventAgeInSeconds", config.age_max.count()},
-          {"DestinationConfig",
-           JsonObject{{"OnSuccess", destination(config.on_success)}, {"OnFailure", destination(config.on_failure)}}}};
+          {"DestinationConfig", JsonObject{{"OnSuccess", destination(config.on_success)}, {"OnFailure", destination(config.on_failure)}}}};
 }
 
 Result<void> read_event_config(const JsonObject& body, AsyncConfig* config) {
@@ -97,7 +94,8 @@ Result<void> read_event_config(const JsonObject& body, AsyncConfig* config) {
 
 Error no_event_config(const function::FunctionRef& ref) {
   return {"aws.ResourceNotFoundException",
-          "The function " + function::function_arn(ref.name, qualifier_or_latest(ref)) + " doesn't have an EventInvokeConfig", Retry::Never};
+          "The function " + function::function_arn(ref.name, qualifier_or_latest(ref)) + " doesn't have an EventInvokeConfig",
+          Retry::Never};
 }
 
 enum class From { Defaults, WhatItWas };

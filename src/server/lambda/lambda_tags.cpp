@@ -16,7 +16,8 @@ constexpr int kTriesMax = 5;
 Result<std::string> tagged_function(const LambdaCall& call) {
   const auto ref = function::parse_function_ref(call.parameter("Resource"));
   if (!ref) return fail(ref.error());
-  if (!ref->qualifier.empty()) return invalid_parameter("Tags on function aliases and versions are not supported. Please specify a function ARN.");
+  if (!ref->qualifier.empty())
+    return invalid_parameter("Tags on function aliases and versions are not supported. Please specify a function ARN.");
   if (!call.app.functions->record(ref->name)) return fail(function::function_not_found(ref->name));
   return ref->name;
 }
@@ -107,13 +108,13 @@ Task<Result<net::Response>> get_account_settings(LambdaCall* call) {
     for (const auto& [version, number] : record->versions)
       if (const auto published = call->app.functions->revision(record->name, number)) code_bytes += published->code_bytes;
   }
-  co_return json_answer(200, {{"AccountLimit",
-                               JsonObject{{"TotalCodeSize", kCodeBytesMax},
-                                          {"CodeSizeUnzipped", kUnzippedMax},
-                                          {"CodeSizeZipped", kZippedMax},
-                                          {"ConcurrentExecutions", kConcurrencyMax},
-                                          {"UnreservedConcurrentExecutions", std::max<std::int64_t>(kConcurrencyMax - reserved, 0)}}},
-                              {"AccountUsage", JsonObject{{"TotalCodeSize", code_bytes}, {"FunctionCount", records.size()}}}});
+  co_return json_answer(
+      200, {{"AccountLimit", JsonObject{{"TotalCodeSize", kCodeBytesMax},
+                                        {"CodeSizeUnzipped", kUnzippedMax},
+                                        {"CodeSizeZipped", kZippedMax},
+                                        {"ConcurrentExecutions", kConcurrencyMax},
+                                        {"UnreservedConcurrentExecutions", std::max<std::int64_t>(kConcurrencyMax - reserved, 0)}}},
+            {"AccountUsage", JsonObject{{"TotalCodeSize", code_bytes}, {"FunctionCount", records.size()}}}});
 }
 
 Task<Result<net::Response>> get_recursion_config(LambdaCall* call) {

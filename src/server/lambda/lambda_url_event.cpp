@@ -126,14 +126,12 @@ bool is_field_value(std::string_view value) {
 }
 /// Of the connection, not of the message: ours to say.
 bool is_hop_by_hop(std::string_view name) {
-  constexpr std::array<std::string_view, 8> kNames{"connection", "keep-alive", "transfer-encoding", "content-length", "upgrade", "te", "trailer",
-                                                   "proxy-connection"};
+  constexpr std::array<std::string_view, 8> kNames{"connection", "keep-alive", "transfer-encoding", "content-length",
+                                                   "upgrade",    "te",         "trailer",           "proxy-connection"};
   return std::ranges::find(kNames, lower(name)) != kNames.end();
 }
 
-std::string text_of(const Json& value) {
-  return value.is_string() ? std::string(std::string_view(value.get_string())) : to_text(value);
-}
+std::string text_of(const Json& value) { return value.is_string() ? std::string(std::string_view(value.get_string())) : to_text(value); }
 
 /// Status, headers and cookies.
 std::optional<net::Response> read_head(const JsonObject& in) {
@@ -223,7 +221,8 @@ Result<Json> read_cors(const JsonObject& cors) {
   for (const std::string_view name : {"AllowHeaders", "AllowMethods", "AllowOrigins", "ExposeHeaders"}) {
     const auto list = in.texts(name);
     if (!list) continue;
-    const bool good = list->size() <= 100 && std::ranges::all_of(*list, [](const std::string& item) { return item.size() <= 1'024 && is_field_value(item); });
+    const bool good = list->size() <= 100 &&
+                      std::ranges::all_of(*list, [](const std::string& item) { return item.size() <= 1'024 && is_field_value(item); });
     if (!good) return invalid_parameter("Cors." + std::string(name) + " holds at most 100 values of at most 1,024 characters");
   }
   if (const auto done = in.done(); !done) return fail(done.error());

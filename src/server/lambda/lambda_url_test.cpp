@@ -27,8 +27,10 @@ class UrlTest : public LambdaTest {
 
 TEST_F(UrlTest, ARequestBecomesAnEventOfFormatTwo) {
   const std::string path = make_url(R"({"AuthType": "NONE"})");
-  functions_.answer.result.payload = R"({"statusCode":201,"headers":{"X-Own":"1","Content-Length":"9"},"cookies":["a=1","b=2"],"body":"aGk=","isBase64Encoded":true})";
-  const HttpAnswer answer = anonymous("POST", path + "some/path%20x?a=1&a=2&b=%C3%A4", "text", {{"Content-Type", "text/plain"}, {"Cookie", "c=3; d=4"}});
+  functions_.answer.result.payload =
+      R"({"statusCode":201,"headers":{"X-Own":"1","Content-Length":"9"},"cookies":["a=1","b=2"],"body":"aGk=","isBase64Encoded":true})";
+  const HttpAnswer answer =
+      anonymous("POST", path + "some/path%20x?a=1&a=2&b=%C3%A4", "text", {{"Content-Type", "text/plain"}, {"Cookie", "c=3; d=4"}});
   EXPECT_EQ(answer.status, 201);
   EXPECT_EQ(answer.body, "hi");
   EXPECT_EQ(answer.headers.get("x-own"), "1");
@@ -58,8 +60,8 @@ TEST_F(UrlTest, AnyJsonIsAnAnswerAndAFailureIsABadGateway) {
   functions_.answer.result.payload = R"({"hello":"you"})";
   EXPECT_EQ(anonymous("GET", path).body, R"({"hello":"you"})");
   EXPECT_EQ(anonymous("GET", path.substr(0, path.size() - 1)).headers.get("content-type"), "application/json");
-  for (const char* bad : {"no json", R"({"statusCode":99})", R"({"statusCode":200,"headers":{"a b":"1"}})", R"({"statusCode":200,"headers":{"a":"1\r\nb: 2"}})",
-                          R"({"statusCode":200,"body":"%","isBase64Encoded":true})"}) {
+  for (const char* bad : {"no json", R"({"statusCode":99})", R"({"statusCode":200,"headers":{"a b":"1"}})",
+                          R"({"statusCode":200,"headers":{"a":"1\r\nb: 2"}})", R"({"statusCode":200,"body":"%","isBase64Encoded":true})"}) {
     functions_.answer.result.payload = bad;
     EXPECT_EQ(anonymous("GET", path).status, 502) << bad;
   }
@@ -74,7 +76,8 @@ TEST_F(UrlTest, AnyJsonIsAnAnswerAndAFailureIsABadGateway) {
 TEST_F(UrlTest, AStreamingFunctionDecidesOverItsHead) {
   const std::string path = make_url(R"({"AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM"})");
   functions_.content_type = "application/vnd.awslambda.http-integration-response";
-  functions_.pieces = {R"({"statusCode":202,"headers":{"Content-Type":"text/x"}})", std::string(3, '\0'), std::string(5, '\0') + "on", "e two"};
+  functions_.pieces = {R"({"statusCode":202,"headers":{"Content-Type":"text/x"}})", std::string(3, '\0'), std::string(5, '\0') + "on",
+                       "e two"};
   const HttpAnswer answer = anonymous("GET", path);
   EXPECT_EQ(answer.status, 202);
   EXPECT_EQ(answer.headers.get("content-type"), "text/x");
@@ -95,7 +98,8 @@ TEST_F(UrlTest, IamUrlsAskForAKeyAndKeepItFromTheFunction) {
 }
 
 TEST_F(UrlTest, CorsIsAnsweredForTheFunction) {
-  const std::string path = make_url(R"({"AuthType": "AWS_IAM", "Cors": {"AllowOrigins": ["https://a.example"], "AllowMethods": ["GET"], "MaxAge": 60}})");
+  const std::string path =
+      make_url(R"({"AuthType": "AWS_IAM", "Cors": {"AllowOrigins": ["https://a.example"], "AllowMethods": ["GET"], "MaxAge": 60}})");
   const HttpAnswer asked = anonymous("OPTIONS", path, {}, {{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "GET"}});
   EXPECT_EQ(asked.status, 204) << "without a key: browsers send none";
   EXPECT_EQ(asked.headers.get("access-control-allow-origin"), "https://a.example");
@@ -156,7 +160,8 @@ TEST_F(LambdaTest, AFunctionsProcessReachesItsOwnExecutionsInvokeAndTheGateway) 
     return recorder.answer;
   };
   const auto arn = [](const std::string& function) {
-    return net::percent_encode("arn:aws:lambda:us-east-1:000000000000:function:" + function + ":1/durable-execution/n/01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    return net::percent_encode("arn:aws:lambda:us-east-1:000000000000:function:" + function +
+                               ":1/durable-execution/n/01ARZ3NDEKTSV4RRFFQ69G5FAV");
   };
   EXPECT_EQ(ask("POST", "/2025-12-01/durable-executions/" + arn("a") + "/checkpoint").status, 200);
   EXPECT_EQ(ask("GET", "/2025-12-01/durable-executions/" + arn("a") + "/state?CheckpointToken=t").status, 200);

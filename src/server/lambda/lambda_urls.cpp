@@ -118,8 +118,8 @@ Task<Result<net::Response>> list_urls(LambdaCall* call) {
   for (const auto& [qualifier, url] : call->app.functions->record(ref->name)->urls) all.push_back(url_view(*call, ref->name, url));
   const auto page = page_of(call->request, all.size(), 50, 50);
   if (!page) co_return fail(page.error());
-  JsonObject out{{"FunctionUrlConfigs", JsonArray(all.begin() + static_cast<std::ptrdiff_t>(page->begin),
-                                                  all.begin() + static_cast<std::ptrdiff_t>(page->end))}};
+  JsonObject out{{"FunctionUrlConfigs",
+                  JsonArray(all.begin() + static_cast<std::ptrdiff_t>(page->begin), all.begin() + static_cast<std::ptrdiff_t>(page->end))}};
   if (!page->next.empty()) out["NextMarker"] = page->next;
   co_return json_answer(200, out);
 }

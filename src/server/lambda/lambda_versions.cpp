@@ -125,8 +125,9 @@ Task<Result<net::Response>> update_alias(LambdaCall* call) {
     const auto found = record.aliases.find(alias_name);
     if (found == record.aliases.end()) return fail(alias_not_found(record.name, alias_name));
     if (!if_revision.empty() && if_revision != found->second.revision_id)
-      return aws_error("PreconditionFailedException",
-                       "The Revision Id provided does not match the latest Revision Id. Call the GetAlias API to retrieve the latest Revision Id");
+      return aws_error(
+          "PreconditionFailedException",
+          "The Revision Id provided does not match the latest Revision Id. Call the GetAlias API to retrieve the latest Revision Id");
     Alias alias = found->second;
     if (auto read = read_alias(*body, &alias); !read) return read;
     if (auto ok = function::check_alias(record, alias); !ok) return ok;
