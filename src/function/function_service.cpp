@@ -35,6 +35,7 @@ class FunctionServiceImpl final : public FunctionService {
     auto function = lookup_of(deps_).resolve(invoke.function);
     if (!function) co_return std::unexpected(function.error());
     if (function->revision->config.durable) co_return co_await invoke_durable(std::move(*function), std::move(invoke));
+    if (!invoke.execution_name.empty()) co_return not_durable();
     InvocationRequest request;
     request.function = function->revision;
     request.version = function->version;
@@ -67,6 +68,7 @@ class FunctionServiceImpl final : public FunctionService {
       out.result.request_id = make_uuid(*deps_.random);
       co_return out;
     }
+    if (!invoke.execution_name.empty()) co_return not_durable();
     Invoked out;
     out.executed_version = function->version;
     out.result.request_id = make_uuid(*deps_.random);

@@ -63,6 +63,8 @@ TEST_F(DurableEngine, TheSameNameIsTheSameExecution) {
   EXPECT_EQ(wait(server().functions->invoke(request("durable-f", "n", "2"))).error().code, "execution.name_in_use");
   EXPECT_EQ(wait(server().functions->invoke(request("durable-f", "no spaces"))).error().code, "execution.invalid_name");
   EXPECT_EQ(wait(server().functions->invoke(request("missing", "n"))).error().code, "function.not_found");
+  EXPECT_EQ(wait(server().functions->invoke(request("plain", "n"))).error().code, "function.not_durable");
+  EXPECT_EQ(wait(server().functions->invoke_async(request("plain", "n"))).error().code, "function.not_durable");
 }
 
 TEST_F(DurableEngine, ExecutionsAreListedReadAndStopped) {

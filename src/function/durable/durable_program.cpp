@@ -71,6 +71,7 @@ std::string event_type(OperationType type, std::string_view status) {
 
 /// While an invocation is under way, what it has not been told of has no place in the history yet.
 void record_ending(DurableState& state, std::int64_t operation, OperationNote& note, std::string type, TimePoint now) {
+  if (!state.outcome.is_null()) return;  // the history has ended already
   HistoryEvent event{.type = std::move(type), .time = now};
   if (state.invocation != 0) {
     event.operation = operation;
@@ -79,6 +80,15 @@ void record_ending(DurableState& state, std::int64_t operation, OperationNote& n
   }
   event.id = state.next_event();
   note.events.push_back(std::move(event));
+}
+
+std::string end_event(ExecutionStatus status) {
+  switch (status) {
+    case ExecutionStatus::Succeeded: return "ExecutionSucceeded";
+    case ExecutionStatus::TimedOut: return "ExecutionTimedOut";
+    case ExecutionStatus::Stopped: return "ExecutionStopped";
+    default: return "ExecutionFailed";
+  }
 }
 
 Result<Reaction> checkpoint(ProgramContext context, const JsonObject& body) {
@@ -108,6 +118,12 @@ Result<Reaction> checkpoint(ProgramContext context, const JsonObject& body) {
   release_held(context, state, *out.decision);
   apply(*updates, context, state, *out.decision);
   complete_due(context, state, *out.decision);
+  // An EXECUTION update ends the history; the run ends with the invocation.
+  if (const JsonObject* outcome = state.outcome.if_object())
+    state.tail.push_back(
+        {.id = state.next_event(),
+         .type = end_event(get_string(*outcome, "Status") == "SUCCEEDED" ? ExecutionStatus::Succeeded : ExecutionStatus::Failed),
+         .time = context.now});
   DurableState::Checkpoint last{token.sequence, client_token, fingerprint, {}};
   for (const DurableState::Change& change : state.changed) last.operations.push_back(change.operation);
   std::ranges::sort(last.operations);
@@ -184,6 +200,10 @@ Result<Reaction> stop(ProgramContext context, const JsonObject& body) {
   Json error = value_of(body, "error");
   if (error.is_null()) error = make_error_object("", "Execution stopped by user request");
   Reaction out{Decision{}, nullptr};
+  if (const JsonObject* outcome = state.outcome.if_object()) {
+    out.decision->complete = completion_of(context.run, state, *outcome);
+    return out;
+  }
   Completion completion = failure_of(context.run, state, std::move(error));
   completion.status = ExecutionStatus::Stopped;
   completion.error->code = "function.stopped";
@@ -255,21 +275,17 @@ void DurableProgram::closing(ProgramContext context, Operation& operation) const
 
 void DurableProgram::completing(ProgramContext context, const Completion& completion) const {
   DurableState state = durable_state_from_json(context.run.state);
-  HistoryEvent event{.time = context.now};
-  switch (completion.status) {
-    case ExecutionStatus::Succeeded: event.type = "ExecutionSucceeded"; break;
-    case ExecutionStatus::TimedOut: event.type = "ExecutionTimedOut"; break;
-    case ExecutionStatus::Stopped: event.type = "ExecutionStopped"; break;
-    default: event.type = "ExecutionFailed"; break;
+  if (state.tail.empty()) {
+    for (HistoryEvent& held : state.held) {
+      held.id = state.next_event();
+      held.time = context.now;
+      state.tail.push_back(std::move(held));
+    }
+    state.held.clear();
+    state.tail.push_back({.id = state.next_event(), .time = context.now});
   }
-  for (HistoryEvent& held : state.held) {
-    held.id = state.next_event();
-    held.time = context.now;
-    state.tail.push_back(std::move(held));
-  }
-  state.held.clear();
-  event.id = state.next_event();
-  state.tail.push_back(std::move(event));
+  // One that an EXECUTION update has written may have been overtaken by the deadline.
+  state.tail.back().type = end_event(completion.status);
   state.last = {};
   state.changed.clear();
   state.requests.clear();

@@ -168,7 +168,7 @@ TEST(DurableProgram, AnExecutionUpdateDecidesTheEndOnceTheInvocationEnds) {
   EXPECT_EQ(run.checkpoint("[]").error->code, "checkpoint.invalid_token");
   run.returns(R"({"Status":"SUCCEEDED","Result":""})");
   EXPECT_EQ(run.run().result.at("Result"), "\"large\"");
-  EXPECT_EQ(run.history(), (Strings{"1 ExecutionStarted", "2 InvocationCompleted", "3 ExecutionSucceeded"}));
+  EXPECT_EQ(run.history(), (Strings{"1 ExecutionStarted", "2 ExecutionSucceeded", "3 InvocationCompleted"}));
 }
 
 TEST(DurableProgram, AnExecutionUpdateHoldsAlthoughTheInvocationCrashesAfterIt) {
@@ -176,7 +176,14 @@ TEST(DurableProgram, AnExecutionUpdateHoldsAlthoughTheInvocationCrashesAfterIt) 
   run.checkpoint(R"([{"Id":"x","Type":"EXECUTION","Action":"FAIL","Error":{"ErrorType":"Bad"}}])");
   run.returns(R"({"Status":"CRASHED","Error":{"ErrorType":"Runtime.ExitError"}})");
   EXPECT_EQ(run.run().status, engine::ExecutionStatus::Failed);
-  EXPECT_EQ(run.event(3).at("ExecutionFailedDetails").at("Error").at("Payload").at("ErrorType"), "Bad");
+  EXPECT_EQ(run.event(2).at("ExecutionFailedDetails").at("Error").at("Payload").at("ErrorType"), "Bad");
+}
+
+TEST(DurableProgram, WhatFailsWithoutAnErrorHasNone) {
+  DurableRun run;
+  run.returns(R"({"Status":"FAILED"})");
+  EXPECT_EQ(run.run().status, engine::ExecutionStatus::Failed);
+  EXPECT_FALSE(run.event(3).at("ExecutionFailedDetails").at("Error").as_object().contains("Payload"));
 }
 
 TEST(DurableProgram, ACrashedInvocationIsTriedAgainFiveTimesInAll) {

@@ -176,7 +176,7 @@ Task<Result<Json>> DurableServiceImpl::get(std::string arn, bool include_data) {
   if (std::string trace = trace_header_of(execution->traceparent); !trace.empty())
     out["TraceHeader"] = JsonObject{{"XAmznTraceId", std::move(trace)}};
   const bool failed = execution->ended && execution->status != engine::ExecutionStatus::Succeeded;
-  if (failed) out["Error"] = execution_error(*execution, state);
+  if (Json error = failed ? execution_error(*execution, state) : Json(nullptr); !error.is_null()) out["Error"] = std::move(error);
 
   auto start = co_await engine_.operations_by_id(*run, {0});
   if (!start) co_return std::unexpected(start.error());
@@ -290,12 +290,15 @@ Task<Result<Json>> DurableServiceImpl::stop(std::string arn, Json error) {
   if (!run) co_return std::unexpected(run.error());
   auto execution = co_await load_run(engine_, *run);
   if (!execution) co_return std::unexpected(execution.error());
+  // The request's body is the error itself.
   const Json* given = mayfly::get(object_of(error), "Error");
-  Json object = given ? *given : Json(nullptr);
-  if (!object.is_null()) {
+  Json object = given ? *given : error;
+  if (!object_of(object).empty()) {
     auto checked = parse_error_object(object);
     if (!checked) co_return std::unexpected(checked.error());
     object = std::move(*checked);
+  } else {
+    object = nullptr;
   }
   if (execution->open()) {
     auto stopped = co_await engine_.command(*run, JsonObject{{"do", "stop"}, {"error", std::move(object)}});

@@ -50,7 +50,7 @@ class DurableService {
   /// GetDurableExecutionHistory.
   virtual Task<Result<Json>> history(std::string arn, bool include_data, bool reverse, Page page) = 0;
   virtual Task<Result<Json>> list(ExecutionFilter filter) = 0;
-  /// StopDurableExecution, with {"Error":{…}} or null.
+  /// StopDurableExecution, with the ErrorObject (or {"Error":{…}}) or null.
   virtual Task<Result<Json>> stop(std::string arn, Json error) = 0;
   /// SendDurableExecutionCallback*. Errors: `callback.not_found`, `callback.ended` (AWS CallbackTimeoutException where it timed out).
   virtual Task<Result<void>> callback_succeed(std::string callback_id, std::string result) = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 
 namespace mayfly::function {
 namespace {
@@ -29,6 +30,17 @@ std::optional<std::pair<std::int64_t, std::int64_t>> parse_marker(std::string_vi
 bool is_durable(const engine::Execution& run) {
   const JsonObject* state = run.state.if_object();
   return state && get_string(*state, "kind") == "durable";
+}
+
+/// Ids of the contexts whose children the API leaves out: they have ended, and did not ask for their children, or lie in such a one.
+std::set<std::string_view> closed_contexts(const std::vector<OperationView>& operations) {
+  std::set<std::string_view> out;
+  for (const OperationView& op : operations) {
+    if (op.type != "CONTEXT" || op.hidden()) continue;
+    const bool closed = (op.note.status == "SUCCEEDED" || op.note.status == "FAILED") && !op.note.replay_children;
+    if (closed || out.contains(op.note.parent)) out.insert(op.id);
+  }
+  return out;
 }
 
 std::unexpected<Error> not_found() { return fail("run.not_found", "there is no such durable execution"); }
@@ -93,8 +105,9 @@ Task<Result<StatePage>> state_page(engine::Engine& engine, const LoadedExecution
     bytes += size_of(*payload);
     page.operations.push_back(execution_operation_json(execution.run, execution.state, std::move(*payload), format));
   }
+  const std::set<std::string_view> closed = closed_contexts(execution.operations);
   for (const OperationView& op : execution.operations) {
-    if (op.hidden() || op.number < from) continue;
+    if (op.hidden() || op.number < from || closed.contains(op.note.parent)) continue;
     Json payload = payload_of(op);
     bytes += size_of(payload);
     if (!page.operations.empty() && (page.operations.size() >= items_max || bytes > kPageBytesMax)) {

@@ -47,7 +47,7 @@ Json error_of(const HistoryItem& item) {
 Json execution_error(const engine::Execution& run, const DurableState& state) {
   if (run.status == engine::ExecutionStatus::TimedOut)
     return make_error_object("", "Execution timed out after " + std::to_string(state.timeout) + " seconds.");
-  if (const Json* error = get(object_of(run.result), "Error"); error && !error->is_null()) return *error;
+  if (const Json* error = get(object_of(run.result), "Error")) return *error;
   return run.error ? make_error_object("", run.error->message) : Json(nullptr);
 }
 
