@@ -195,8 +195,8 @@ void Jailer::handle_report(Sandbox& sandbox, Packet packet) {
       sandbox.listeners = std::move(packet.fds);
       return;
     case Report::Guarded:
-      if (!send_environment(sandbox)) ::kill(sandbox.pid, SIGKILL);
-      return;
+      if (!send_environment(sandbox) && sandbox.pid > 0) ::kill(sandbox.pid, SIGKILL);
+      return fork_done(sandbox);  // its zygote goes on since process 1 executed; the copy finishes by itself
     case Report::Started:
       if (sandbox.pid > 0 && sandbox.addresses.size() == sandbox.listeners.size()) announce(sandbox);
       return;
@@ -216,7 +216,6 @@ void Jailer::announce(Sandbox& sandbox) {
   sandbox.started = true;
   sandbox.output.reset();
   sandbox.listeners.clear();
-  fork_done(sandbox);
 }
 
 void Jailer::fork_done(Sandbox& sandbox) {
