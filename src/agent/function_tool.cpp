@@ -77,6 +77,8 @@ class FunctionTool final : public Tool {
     invoke.client_context = client_context(call);
     invoke.trace_header = trace_header(call.traceparent);
     invoke.execution_name = execution_name(call.idempotency_key);
+    // Only executions of durable functions have names; what else is wrong the invocation itself will tell.
+    if (!functions_.check(invoke)) invoke.execution_name.clear();
     invoke.cancel = ending.token();
     auto invoked = co_await functions_.invoke(std::move(invoke));
     if (invoked) co_return output_of(invoked->result);

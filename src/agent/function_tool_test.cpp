@@ -69,6 +69,13 @@ TEST_F(FunctionToolTest, TheArgumentsAreTheEventAndTheAnswerIsTheResult) {
   EXPECT_EQ(context.at("custom").at("mayfly_attempt"), "2");
 }
 
+TEST_F(FunctionToolTest, APlainFunctionGetsNoExecutionName) {
+  functions_.durable = false;
+  functions_.answer("state", "1");
+  ASSERT_TRUE(call(*tool(), arguments("{}")));
+  EXPECT_EQ(functions_.invokes.front().execution_name, "");
+}
+
 TEST_F(FunctionToolTest, ATextComesWithoutQuotes) {
   functions_.answer("state", R"("line one\nline two")");
   EXPECT_EQ(call(*tool(), arguments("{}"))->text, "line one\nline two");

@@ -16,7 +16,8 @@ class FakeFunctionService final : public FunctionService {
   std::map<std::string, Result<InvocationResult>> answers;
   std::vector<Invoke> invokes;
   std::vector<Invoke> async_invokes;
-  bool hangs = false;  ///< until the caller cancels
+  bool hangs = false;   ///< until the caller cancels
+  bool durable = true;  ///< else invocations with an execution's name are refused
 
   void answer(const std::string& name, std::string payload) { answers[name] = InvocationResult{.payload = std::move(payload)}; }
 
@@ -36,6 +37,8 @@ class FakeFunctionService final : public FunctionService {
     co_return result_of(invoke.function);
   }
   Result<void> check(const Invoke& invoke) override {
+    if (!durable && !invoke.execution_name.empty())
+      return fail("execution.not_durable", "only durable functions have executions with names");
     if (auto result = result_of(invoke.function); !result) return fail(result.error());
     return {};
   }
