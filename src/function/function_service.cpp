@@ -115,7 +115,11 @@ class FunctionServiceImpl final : public FunctionService {
     // As AWS: an execution without input gets an empty object.
     if (invoke.payload.empty()) invoke.payload = "{}";
     engine::StartRequest request = durable_start(function, name, input_of(invoke, {}));
-    if (named) request.idempotency_key = "execution/" + name;
+    if (named) {
+      request.idempotency_key = "execution/" + name;
+      if (const auto& durable = function.revision->config.durable)
+        request.idempotency_ttl = durable->execution_timeout + std::chrono::hours{24 * durable->retention_days};
+    }
     auto started = co_await engine_.start(std::move(request));
     if (!started && started.error().code == "idempotency.mismatch")
       co_return fail("execution.name_in_use", "another execution with other input is named '" + name + "'; choose another name");

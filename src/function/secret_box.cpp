@@ -31,7 +31,10 @@ Result<std::string> make_key(const std::string& path) {
   std::string key = secure_random_bytes(kKeyBytes);
   const bool written = ::write(file, key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(file) == 0;
   ::close(file);
-  if (!written) {
+  const int folder = ::open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool entered = folder >= 0 && ::fsync(folder) == 0;
+  if (folder >= 0) ::close(folder);
+  if (!written || !entered) {
     ::unlink(path.c_str());
     return fail("secret.key_unwritable", "cannot write the key file " + path + "; is the disk full?");
   }
@@ -56,6 +59,7 @@ Result<SecretBox> SecretBox::open(const std::string& path, IfMissing if_missing)
   std::string key(kKeyBytes + 1, '\0');
   const ssize_t size = ::fstat(file, &about) == 0 ? ::read(file, key.data(), key.size()) : -1;
   ::close(file);
+  if (about.st_uid != ::geteuid()) return fail("secret.key_invalid", "the key file " + path + " belongs to another user; run: chown it to the server's");
   if ((about.st_mode & 077) != 0) return fail("secret.key_invalid", "others may read the key file " + path + "; run: chmod 600 " + path);
   if (size != static_cast<ssize_t>(kKeyBytes))
     return fail("secret.key_invalid", "the key file " + path + " must hold exactly 32 bytes; restore it from the backup");

@@ -79,7 +79,11 @@ std::string lambda_time(TimePoint time) {
   return out;
 }
 
-JsonObject configuration_view(const function::ResolvedFunction& function) {
+EnvironmentValues environment_values_for(const Principal& principal) {
+  return principal.scopes.intersects({Scope::Deploy, Scope::Admin}) ? EnvironmentValues::Shown : EnvironmentValues::Hidden;
+}
+
+JsonObject configuration_view(const function::ResolvedFunction& function, EnvironmentValues values) {
   const function::FunctionRevision& revision = *function.revision;
   const function::FunctionConfig& config = revision.config;
   const bool is_latest = function.version == function::kLatest;
@@ -105,7 +109,10 @@ JsonObject configuration_view(const function::ResolvedFunction& function) {
                  {"EphemeralStorage", JsonObject{{"Size", config.tmp_mb}}},
                  {"SnapStart", JsonObject{{"ApplyOn", "None"}, {"OptimizationStatus", "Off"}}},
                  {"LoggingConfig", JsonObject{{"LogFormat", "Text"}, {"LogGroup", "/aws/lambda/" + config.name}}}};
-  if (!config.environment.empty()) {
+  if (!config.environment.empty() && values == EnvironmentValues::Hidden) {
+    out["Environment"] = JsonObject{
+        {"Error", JsonObject{{"ErrorCode", "AccessDeniedException"}, {"Message", "values are shown to keys with the scope 'deploy' only"}}}};
+  } else if (!config.environment.empty()) {
     JsonObject variables;
     for (const auto& [name, value] : config.environment) variables[name] = value;
     out["Environment"] = JsonObject{{"Variables", std::move(variables)}};

@@ -102,9 +102,10 @@ Task<Result<net::Response>> execution_history(LambdaCall* call) {
   const auto wanted = page(*call);
   if (!wanted) co_return fail(wanted.error());
   const auto include_data = flag(*call, "IncludeExecutionData"), reverse = flag(*call, "ReverseOrder");
+  const bool leaves_out = call->query("IncludeExecutionData") == "false";
   if (!include_data) co_return fail(include_data.error());
   if (!reverse) co_return fail(reverse.error());
-  co_return answer(co_await call->app.durable->history(call->parameter("DurableExecutionArn"), *include_data, *reverse, *wanted));
+  co_return answer(co_await call->app.durable->history(call->parameter("DurableExecutionArn"), !leaves_out, *reverse, *wanted));
 }
 
 Task<Result<net::Response>> list_executions(LambdaCall* call) {

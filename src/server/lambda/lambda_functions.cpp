@@ -40,7 +40,7 @@ Task<Result<net::Response>> answer_published(LambdaCall* call, Result<ResolvedFu
     changed = co_await call->app.functions->publish(name, "", "", changed->revision->revision_id);
   }
   if (!changed) co_return fail(changed.error());
-  co_return json_answer(status, configuration_view(*changed));
+  co_return json_answer(status, configuration_view(*changed, environment_values_for(call->principal)));
 }
 
 /// Set together with the function's name: the caller's changes fit only what he saw.
@@ -104,8 +104,10 @@ Task<Result<net::Response>> get_function(LambdaCall* call) {
   if (!ref) co_return fail(ref.error());
   const auto found = call->app.functions->resolve(*ref);
   if (!found) co_return fail(found.error());
-  JsonObject out{{"Configuration", configuration_view(*found)},
-                 {"Code", JsonObject{{"RepositoryType", "S3"}, {"Location", download_url(*call, *found)}}}};
+  JsonObject out{{"Configuration", configuration_view(*found, environment_values_for(call->principal))},
+                 {"Code", JsonObject{{"RepositoryType", "S3"}}}};
+  if (environment_values_for(call->principal) == EnvironmentValues::Shown)
+    out["Code"].as_object()["Location"] = download_url(*call, *found);
   const function::FunctionRecord& record = *call->app.functions->record(ref->name);
   if (!record.tags.empty()) {
     JsonObject tags;
@@ -121,7 +123,7 @@ Task<Result<net::Response>> get_function_configuration(LambdaCall* call) {
   if (!ref) co_return fail(ref.error());
   const auto found = call->app.functions->resolve(*ref);
   if (!found) co_return fail(found.error());
-  co_return json_answer(200, configuration_view(*found));
+  co_return json_answer(200, configuration_view(*found, environment_values_for(call->principal)));
 }
 
 Task<Result<net::Response>> list_functions(LambdaCall* call) {
@@ -137,7 +139,7 @@ Task<Result<net::Response>> list_functions(LambdaCall* call) {
   if (!page) co_return fail(page.error());
   JsonArray functions;
   for (std::size_t i = page->begin; i < page->end; ++i)
-    if (const auto found = call->app.functions->resolve(all[i])) functions.push_back(configuration_view(*found));
+    if (const auto found = call->app.functions->resolve(all[i])) functions.push_back(configuration_view(*found, environment_values_for(call->principal)));
   JsonObject out{{"Functions", std::move(functions)}};
   if (!page->next.empty()) out["NextMarker"] = page->next;
   co_return json_answer(200, out);
@@ -166,7 +168,7 @@ Task<Result<net::Response>> update_function_code(LambdaCall* call) {
     revision->code_sha256 = package->sha256_base64();
     revision->code_bytes = package->zip.size();
     shown.revision = std::move(revision);
-    co_return json_answer(200, configuration_view(shown));
+    co_return json_answer(200, configuration_view(shown, environment_values_for(call->principal)));
   }
   auto updated = co_await call->app.functions->update_code(*name, std::move(*package), if_revision);
   co_return co_await answer_published(call, std::move(updated), publish, 200);
@@ -182,7 +184,7 @@ Task<Result<net::Response>> update_function_configuration(LambdaCall* call) {
   if (const auto done = in.done(); !done) co_return fail(done.error());
   const auto updated = co_await update_configuration(&call->app, *name, std::move(*body), if_revision);
   if (!updated) co_return fail(updated.error());
-  co_return json_answer(200, configuration_view(*updated));
+  co_return json_answer(200, configuration_view(*updated, environment_values_for(call->principal)));
 }
 
 Task<Result<net::Response>> delete_function(LambdaCall* call) {

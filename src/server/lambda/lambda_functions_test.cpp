@@ -6,6 +6,21 @@
 namespace mayfly::lambda {
 namespace {
 
+TEST_F(LambdaTest, AReaderSeesNeitherSecretsNorCode) {
+  start_functions();
+  ASSERT_EQ(create("mailer", {{"Environment", JsonObject{{"Variables", JsonObject{{"TOKEN", "hunter2-secret"}}}}}}).status, 201);
+  const std::string reader = make_key({Scope::Read});
+  for (const char* path : {"/2015-03-31/functions/mailer", "/2015-03-31/functions/mailer/configuration", "/2015-03-31/functions",
+                           "/2015-03-31/functions/mailer/versions"}) {
+    const HttpAnswer shown = call("GET", path, {}, {{"x-api-key", reader}});
+    EXPECT_EQ(shown.status, 200) << path;
+    EXPECT_EQ(shown.body.find("hunter2-secret"), std::string::npos) << path;
+    EXPECT_NE(shown.body.find("AccessDeniedException"), std::string::npos) << path;
+    EXPECT_EQ(shown.body.find("/lambda-code/"), std::string::npos) << path;
+    EXPECT_NE(get(path).body.find("hunter2-secret"), std::string::npos) << "who may deploy sees it: " << path;
+  }
+}
+
 TEST_F(LambdaTest, AFunctionIsCreatedShownChangedAndDeleted) {
   start_functions();
   const HttpAnswer made = create("mailer", {{"Environment", JsonObject{{"Variables", JsonObject{{"MODE", "fast"}}}}},

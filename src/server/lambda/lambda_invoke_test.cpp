@@ -143,7 +143,9 @@ TEST_F(LambdaTest, DurableRoutesMoveTheDocuments) {
   EXPECT_EQ(durable_.last, "get " + arn + " data");
   (void)get(base + "?IncludeExecutionData=false");
   EXPECT_EQ(durable_.last, "get " + arn);
-  (void)get(base + "/history?ReverseOrder=true&IncludeExecutionData=true");
+  (void)get(base + "/history?IncludeExecutionData=false");
+  EXPECT_EQ(durable_.last, "history " + arn + " 100");
+  (void)get(base + "/history?ReverseOrder=true");
   EXPECT_EQ(durable_.last, "history " + arn + " data reverse 100");
   (void)get(
       "/2025-12-01/functions/a/"

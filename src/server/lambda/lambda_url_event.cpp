@@ -124,10 +124,12 @@ bool is_token(std::string_view name) {
 bool is_field_value(std::string_view value) {
   return value.size() <= kHeaderBytesMax && std::ranges::none_of(value, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
 }
-/// Of the connection, not of the message: ours to say.
-bool is_hop_by_hop(std::string_view name) {
-  constexpr std::array<std::string_view, 8> kNames{"connection", "keep-alive", "transfer-encoding", "content-length",
-                                                   "upgrade",    "te",         "trailer",           "proxy-connection"};
+/// Ours to say: what concerns the connection, and what would speak for the whole origin, which functions share.
+bool is_ours(std::string_view name) {
+  constexpr std::array<std::string_view, 21> kNames{
+      "connection", "keep-alive", "transfer-encoding", "content-length", "upgrade", "te", "trailer", "proxy-connection", "clear-site-data",
+      "strict-transport-security", "public-key-pins", "public-key-pins-report-only", "alt-svc", "nel", "report-to", "reporting-endpoints",
+      "service-worker-allowed", "origin-agent-cluster", "x-amzn-requestid", "traceparent", "set-cookie2"};
   return std::ranges::find(kNames, lower(name)) != kNames.end();
 }
 
@@ -146,7 +148,7 @@ std::optional<net::Response> read_head(const JsonObject& in) {
     for (const auto& member : *headers) {
       const std::string value = text_of(member.value());
       if (!is_token(member.key()) || !is_field_value(value)) return std::nullopt;
-      if (!is_hop_by_hop(member.key())) out.headers.add(std::string(member.key()), value);
+      if (!is_ours(member.key())) out.headers.add(std::string(member.key()), value);
     }
   }
   if (const auto* cookies = get_array(in, "cookies")) {
@@ -242,6 +244,28 @@ std::optional<net::Response> preflight(const net::Request& request, const functi
   if (const std::string names = joined(*cors, "AllowHeaders"); !names.empty()) out.headers.add("Access-Control-Allow-Headers", names);
   if (get(*cors, "MaxAge")) out.headers.add("Access-Control-Max-Age", std::to_string(get_int(*cors, "MaxAge")));
   return out;
+}
+
+void confine_cookies(const function::FunctionUrl& url, net::Headers* headers) {
+  net::Headers out;
+  for (const auto& [name, value] : *headers) {
+    if (!net::equal_ignoring_case(name, "set-cookie")) {
+      out.add(name, value);
+      continue;
+    }
+    std::string cookie;
+    for (std::string_view rest = value; !rest.empty();) {
+      const auto end = std::min(rest.find(';'), rest.size());
+      std::string_view part = rest.substr(0, end);
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      part.remove_prefix(std::min(part.find_first_not_of(' '), part.size()));
+      const std::string attribute = lower(part.substr(0, part.find('=')));
+      if (part.empty() || (!cookie.empty() && (attribute.starts_with("path") || attribute.starts_with("domain")))) continue;
+      cookie += (cookie.empty() ? "" : "; ") + std::string(part);
+    }
+    if (!cookie.empty()) out.add(name, cookie + "; Path=/lambda-url/" + url.id + "/");
+  }
+  *headers = std::move(out);
 }
 
 void add_cors(const net::Request& request, const function::FunctionUrl& url, net::Headers* headers) {

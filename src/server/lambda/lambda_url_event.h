@@ -22,6 +22,8 @@ std::optional<net::Response> url_prelude(std::string_view json);
 Result<Json> read_cors(const JsonObject& cors);
 /// The answer to a preflight request, when it is one and CORS is configured.
 std::optional<net::Response> preflight(const net::Request& request, const function::FunctionUrl& url);
+/// Cookies are this URL's alone: their Path becomes the URL's, whatever the function said.
+void confine_cookies(const function::FunctionUrl& url, net::Headers* headers);
 /// Adds what CORS says about the answer to this request.
 void add_cors(const net::Request& request, const function::FunctionUrl& url, net::Headers* headers);
 

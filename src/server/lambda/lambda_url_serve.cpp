@@ -28,6 +28,7 @@ struct UrlSink {
 };
 
 void finish_headers(LambdaCall& call, const function::FunctionUrl& url, net::Headers* headers) {
+  confine_cookies(url, headers);
   add_cors(call.request, url, headers);
   headers->add("Content-Security-Policy", std::string(kSandboxPolicy));
 }

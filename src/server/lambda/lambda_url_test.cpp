@@ -28,7 +28,7 @@ class UrlTest : public LambdaTest {
 TEST_F(UrlTest, ARequestBecomesAnEventOfFormatTwo) {
   const std::string path = make_url(R"({"AuthType": "NONE"})");
   functions_.answer.result.payload =
-      R"({"statusCode":201,"headers":{"X-Own":"1","Content-Length":"9"},"cookies":["a=1","b=2"],"body":"aGk=","isBase64Encoded":true})";
+      R"({"statusCode":201,"headers":{"X-Own":"1","Content-Length":"9","Clear-Site-Data":"*","NEL":"{}"},"cookies":["a=1","b=2; Path=/; Secure; Domain=x.org"],"body":"aGk=","isBase64Encoded":true})";
   const HttpAnswer answer =
       anonymous("POST", path + "some/path%20x?a=1&a=2&b=%C3%A4", "text", {{"Content-Type", "text/plain"}, {"Cookie", "c=3; d=4"}});
   EXPECT_EQ(answer.status, 201);
@@ -37,7 +37,8 @@ TEST_F(UrlTest, ARequestBecomesAnEventOfFormatTwo) {
   std::string cookies;
   for (const auto& [name, value] : answer.headers)
     if (net::equal_ignoring_case(name, "set-cookie")) cookies += value + ";";
-  EXPECT_EQ(cookies, "a=1;b=2;");
+  EXPECT_EQ(cookies, "a=1; Path=" + path + ";b=2; Secure; Path=" + path + ";") << "a cookie is this function's alone";
+  EXPECT_FALSE(answer.headers.find("clear-site-data") || answer.headers.find("nel")) << "a function does not speak for the whole origin";
   EXPECT_TRUE(answer.headers.get("content-security-policy").starts_with("sandbox"));
 
   const JsonObject in = event();

@@ -64,7 +64,7 @@ Task<Result<net::Response>> publish_version(LambdaCall* call) {
   if (const auto done = in.done(); !done) co_return fail(done.error());
   const auto published = co_await call->app.functions->publish(*name, description, sha256, if_revision);
   if (!published) co_return fail(published.error());
-  co_return json_answer(201, configuration_view(*published));
+  co_return json_answer(201, configuration_view(*published, environment_values_for(call->principal)));
 }
 
 Task<Result<net::Response>> list_versions(LambdaCall* call) {
@@ -76,7 +76,7 @@ Task<Result<net::Response>> list_versions(LambdaCall* call) {
   if (!page) co_return fail(page.error());
   JsonArray versions;
   for (std::size_t i = page->begin; i < page->end; ++i)
-    if (const auto found = call->app.functions->resolve({*name, all[i]})) versions.push_back(configuration_view(*found));
+    if (const auto found = call->app.functions->resolve({*name, all[i]})) versions.push_back(configuration_view(*found, environment_values_for(call->principal)));
   JsonObject out{{"Versions", std::move(versions)}};
   if (!page->next.empty()) out["NextMarker"] = page->next;
   co_return json_answer(200, out);
