@@ -229,6 +229,12 @@ class DescribingEngine final : public engine::Engine {
   Task<Result<std::vector<Operation>>> operations(std::string, std::int64_t) override { co_return std::vector<Operation>{}; }
   Task<Result<std::vector<std::string>>> session_runs(std::string, std::size_t) override { co_return std::vector<std::string>{}; }
   Task<Result<Json>> unspill(Json value) override { co_return value; }
+  Task<Result<Json>> spill(Json value) override { co_return value; }
+  Task<Result<Json>> command(std::string, Json) override { co_return nullptr; }
+  Task<Result<std::vector<std::variant<engine::PendingOperation, Operation>>>> operations_by_id(std::string,
+                                                                                               std::vector<std::int64_t>) override {
+    co_return std::vector<std::variant<engine::PendingOperation, Operation>>{};
+  }
   std::unique_ptr<engine::Subscription> subscribe(const std::string&, engine::Interest) override { return nullptr; }
   std::vector<engine::Delta> said_so_far(const std::string&) override { return {}; }
   engine::EngineCounters counters() const override { return {}; }
