@@ -164,6 +164,8 @@ Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorO
   plan.spec.hostname = "mayfly";
   plan.spec.without = options.without_layers;
   plan.spec.required = options.required_layers;
+  // Its own loopback is what makes the Runtime API's socket an identity: without it another process could answer for this function.
+  plan.spec.required.insert(sandbox::Layer::NetNamespace);
   auto& limits = plan.spec.limits;
   limits.memory_bytes_max = static_cast<std::uint64_t>(config.memory_mb) << 20;
   limits.tmp_bytes_max = static_cast<std::uint64_t>(config.tmp_mb) << 20;
@@ -172,7 +174,8 @@ Result<InstancePlan> plan_instance(const InstancePlace& place, const SupervisorO
   limits.processes_max = kProcessesMax;
   limits.open_files_max = kOpenFilesMax;
   if (auto added = add_command(plan, *place.revision, options); !added) return fail(added.error());
-  add_zygote(plan, *place.revision, options);
+  // A zygote's copies are made with all namespaces at once: where one is left out, the interpreter is started anew.
+  if (options.without_layers.empty()) add_zygote(plan, *place.revision, options);
 
   const std::string address(kRuntimeApiAddress);
   Environment environment;
