@@ -54,14 +54,6 @@ class StepExecutor {
   virtual void hibernated(const std::string& session) { (void)session; }
 };
 
-/// Port: finds the logic of a program's version. Implemented by `agent`.
-class ProgramHost {
- public:
-  virtual ~ProgramHost() = default;
-  /// Null when there is no such version.
-  virtual std::shared_ptr<const Program> find(const std::string& name, std::int64_t version) = 0;
-};
-
 struct StartRequest {
   std::string program;
   std::int64_t version = 0;
@@ -74,6 +66,17 @@ struct StartRequest {
   Millis idempotency_ttl{0};    ///< 0: EngineOptions::idempotency_ttl
   std::optional<ParentLink> parent;
   std::string traceparent;
+};
+
+/// Port: finds the logic of a program's version. Implemented by `agent`.
+class ProgramHost {
+ public:
+  virtual ~ProgramHost() = default;
+  /// Null when there is no such version.
+  virtual std::shared_ptr<const Program> find(const std::string& name, std::int64_t version) = 0;
+  /// The start that a CHAINED_INVOKE's `input` asks for. By default {"program", "version", "session", "input", "wall_time_ms"}; a host may take
+  /// other forms, and pick versions at that moment. Must be pure, or at least answer alike until it is started. Called again after a crash.
+  virtual Result<StartRequest> chained(const JsonObject& invoke);
 };
 
 struct Started {
@@ -146,6 +149,8 @@ class Engine {
 
   /// Gives `body` to the run's program and returns its answer, once durable. Errors: `run.not_found`, `run.ended`, and the program's.
   virtual Task<Result<Json>> command(std::string run, Json body) = 0;
+  /// The run that a CHAINED_INVOKE of `run` has started, once it has.
+  virtual Task<Result<std::optional<std::string>>> invoked(std::string run, std::int64_t operation) = 0;
   /// The value itself, or when it is large a reference to where it was put; `unspill` is the way back.
   virtual Task<Result<Json>> spill(Json value) = 0;
 
@@ -171,6 +176,11 @@ class Engine {
 
   virtual EngineCounters counters() const = 0;
   virtual bool recovering() const = 0;
+
+  /// For modules that keep rows of their own beside the engine's: how many partitions the store has, and the precondition that every commit to
+  /// one of them must carry, so that an owner who lost its lease can write nothing. Once `open` has returned.
+  virtual keys::Partition partitions() const = 0;
+  virtual Precondition lease(keys::Partition partition) const = 0;
 };
 
 struct EngineDependencies {
@@ -181,6 +191,9 @@ struct EngineDependencies {
   Random* random = nullptr;
   ProgramHost* programs = nullptr;
   StepExecutor* steps = nullptr;
+  /// Takes a message of `Decision::send` or `Program::farewell`; `id` is the same every time. Success means that it is safe there; an error with
+  /// Retry::Never drops it, any other is tried again. Empty: messages are dropped.
+  std::function<Task<Result<void>>(std::string id, Json message)> deliver;
   std::function<void(const std::string& run)> run_ended;  ///< after the end is durable; may be empty, must not throw or take long
 };
 

@@ -68,6 +68,7 @@ struct Resolved {
   Json result;
   Json stored;  ///< as StepOutcome::stored
   std::optional<Error> error;
+  Json meta = nullptr;  ///< kept with the operation; of a CHAINED_INVOKE {"run", "summary"} of the run that was invoked
 };
 struct Cancelled {
   std::string run;

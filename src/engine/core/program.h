@@ -52,6 +52,9 @@ struct Decision {
   std::vector<OperationRequest> start;
   std::vector<OperationEnd> end;
   std::vector<OperationTimer> timers;
+  /// Messages to other parts of the program: committed with all the rest, then given to `EngineDependencies::deliver` at least once, each
+  /// with an id that stays the same.
+  std::vector<Json> send;
   std::optional<Completion> complete;
 };
 
@@ -102,6 +105,12 @@ class Program {
   virtual void completing(ProgramContext context, const Completion& completion) const {
     (void)context;
     (void)completion;
+  }
+  /// The run has ended, for whatever reason: what the outside is told of it, as messages like `Decision::send` of the same commit. A run that
+  /// was stopped in its session's inbox was never begun.
+  virtual std::vector<Json> farewell(const Execution& run) const {
+    (void)run;
+    return {};
   }
   /// The timer of a STEP that the program performs has fired: it is Ready.
   virtual Decision ready(ProgramContext context, const PendingOperation& operation) const {
