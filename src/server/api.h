@@ -10,6 +10,10 @@ void add_run_routes(Router& router);
 void add_event_routes(Router& router);
 void add_key_routes(Router& router);
 void add_function_routes(Router& router);
+void add_queue_routes(Router& router);
+void add_schedule_routes(Router& router);
+void add_trigger_routes(Router& router);
+void add_workflow_routes(Router& router);
 /// Health, metrics and the documents.
 void add_ops_routes(Router& router);
 

@@ -113,6 +113,10 @@ App::App(Executor executor, ServerConfig config) : parts_(std::make_unique<Parts
   context.download_key = secure_random_bytes(32);
   add_agent_routes(parts_->router);
   add_function_routes(parts_->router);
+  add_queue_routes(parts_->router);
+  add_schedule_routes(parts_->router);
+  add_trigger_routes(parts_->router);
+  add_workflow_routes(parts_->router);
   add_run_routes(parts_->router);
   add_event_routes(parts_->router);
   add_key_routes(parts_->router);

@@ -23,6 +23,19 @@ class Supervisor;
 namespace sandbox {
 class Sandbox;
 }
+namespace queue {
+class QueueService;
+}
+namespace schedule {
+class ScheduleService;
+}
+namespace trigger {
+class TriggerService;
+}
+namespace workflow {
+class WorkflowRegistry;
+}
+class Expressions;
 
 class KeyRing;
 class ProviderSettings;
@@ -45,6 +58,11 @@ struct AppContext {
   function::DurableService* durable = nullptr;
   function::Supervisor* supervisor = nullptr;
   sandbox::Sandbox* sandbox = nullptr;  ///< null: this machine gives none, or functions are switched off
+  Expressions* expressions = nullptr;
+  queue::QueueService* queues = nullptr;
+  schedule::ScheduleService* schedules = nullptr;
+  trigger::TriggerService* triggers = nullptr;
+  workflow::WorkflowRegistry* workflows = nullptr;
   std::string download_key;  ///< signs the locations of code; new at every start
   KeyRing* keys = nullptr;
   ProviderSettings* providers = nullptr;

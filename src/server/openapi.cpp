@@ -110,16 +110,29 @@ JsonArray tags() {
           tag("operations", "Health, metrics and documents")};
 }
 
-JsonObject make_document() {
-  const auto components = parse_json(openapi_components_text());
-  MAYFLY_ASSERT(components, "the components of the OpenAPI document are JSON");
-  JsonObject paths;
-  for (const Endpoint& endpoint : endpoints()) {
+void add_paths(JsonObject& paths, std::span<const Endpoint> all) {
+  for (const Endpoint& endpoint : all) {
     Json& item = paths[endpoint.path];
     if (!item.is_object()) item = JsonObject();
     std::string method(endpoint.method);
     for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
     item.get_object()[method] = operation_of(endpoint);
+  }
+}
+
+JsonObject make_document() {
+  auto components = parse_json(openapi_components_text());
+  MAYFLY_ASSERT(components, "the components of the OpenAPI document are JSON");
+  JsonArray all_tags = tags();
+  JsonObject paths;
+  add_paths(paths, endpoints());
+  for (const EndpointGroup& group : endpoint_groups()) {
+    add_paths(paths, group.endpoints);
+    all_tags.push_back(JsonObject{{"name", group.tag}, {"description", group.description}});
+    const auto schemas = parse_json(group.schemas);
+    MAYFLY_ASSERT(schemas, "the schemas of a group of endpoints are JSON");
+    JsonObject& known = components->get_object()["schemas"].get_object();
+    for (const auto& [name, schema] : schemas->get_object()) known[name] = schema;
   }
   JsonObject info{
       {"title", "Mayfly"},
@@ -133,12 +146,16 @@ JsonObject make_document() {
           {"info", std::move(info)},
           {"servers", JsonArray{JsonObject{{"url", "/"}, {"description", "This server"}}}},
           {"security", JsonArray{JsonObject{{"bearer", JsonArray()}}, JsonObject{{"apiKey", JsonArray()}}}},
-          {"tags", tags()},
+          {"tags", std::move(all_tags)},
           {"paths", std::move(paths)},
           {"components", *components}};
 }
 
 }  // namespace
+
+std::vector<EndpointGroup> endpoint_groups() {
+  return {queue_endpoints(), schedule_endpoints(), trigger_endpoints(), workflow_endpoints()};
+}
 
 const std::string& openapi_text() {
   static const std::string text = to_text(make_document());

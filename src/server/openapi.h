@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/auth.h"
 
@@ -23,6 +24,19 @@ struct Endpoint {
   std::string_view description = "";
 };
 std::span<const Endpoint> endpoints();
+
+/// The operations of one tag, with the schemas that only they refer to; each group has a file openapi_TAG.cpp of its own.
+struct EndpointGroup {
+  std::string_view tag;
+  std::string_view description;
+  std::span<const Endpoint> endpoints;
+  std::string_view schemas;  ///< a JSON object of JSON Schemas by name
+};
+EndpointGroup queue_endpoints();
+EndpointGroup schedule_endpoints();
+EndpointGroup trigger_endpoints();
+EndpointGroup workflow_endpoints();
+std::vector<EndpointGroup> endpoint_groups();
 
 /// The schemas, parameters and responses that the operations refer to, as JSON text.
 std::string_view openapi_components_text();

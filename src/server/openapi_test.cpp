@@ -27,7 +27,9 @@ TEST_F(ServerTest, EveryRouteIsInTheOpenApiDocumentAndTheReverse) {
     for (const std::string_view name : route.any_of.names()) scopes += " " + std::string(name);
     routes.insert(route.method + " " + route.path + scopes);
   }
-  for (const Endpoint& endpoint : endpoints()) {
+  std::vector<Endpoint> all(endpoints().begin(), endpoints().end());
+  for (const EndpointGroup& group : endpoint_groups()) all.insert(all.end(), group.endpoints.begin(), group.endpoints.end());
+  for (const Endpoint& endpoint : all) {
     std::string scopes;
     for (const std::string_view name : endpoint.scopes.names()) scopes += " " + std::string(name);
     described.insert(std::string(endpoint.method) + " " + std::string(endpoint.path) + scopes);
