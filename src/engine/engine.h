@@ -149,6 +149,8 @@ class Engine {
 
   /// Gives `body` to the run's program and returns its answer, once durable. Errors: `run.not_found`, `run.ended`, and the program's.
   virtual Task<Result<Json>> command(std::string run, Json body) = 0;
+  /// The run that was started with this idempotency key (of that session), as long as the key is kept.
+  virtual Task<Result<std::optional<std::string>>> find_by_key(std::string program, std::string session_key, std::string idempotency_key) = 0;
   /// The run that a CHAINED_INVOKE of `run` has started, once it has.
   virtual Task<Result<std::optional<std::string>>> invoked(std::string run, std::int64_t operation) = 0;
   /// The value itself, or when it is large a reference to where it was put; `unspill` is the way back.

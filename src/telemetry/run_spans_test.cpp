@@ -237,6 +237,10 @@ class DescribingEngine final : public engine::Engine {
   }
   std::unique_ptr<engine::Subscription> subscribe(const std::string&, engine::Interest) override { return nullptr; }
   std::vector<engine::Delta> said_so_far(const std::string&) override { return {}; }
+  Task<Result<std::optional<std::string>>> find_by_key(std::string, std::string, std::string) override { co_return std::optional<std::string>(); }
+  Task<Result<std::optional<std::string>>> invoked(std::string, std::int64_t) override { co_return std::optional<std::string>(); }
+  engine::keys::Partition partitions() const override { return 1; }
+  Precondition lease(engine::keys::Partition) const override { return Precondition::absent("0000/epoch"); }
   engine::EngineCounters counters() const override { return {}; }
   bool recovering() const override { return false; }
 };

@@ -52,6 +52,9 @@ std::string active_prefix(Partition partition) { return join(partition, "a"); }
 std::string outbox(Partition partition, std::string_view run, std::int64_t operation) {
   return join(partition, "b", numbered(run, operation));
 }
+std::string outbox_message(Partition partition, std::string_view run, std::int64_t number) {
+  return join(partition, "b", std::string(run) + "/m" + hex8(number));
+}
 std::string outbox_prefix(Partition partition) { return join(partition, "b"); }
 std::string history(Partition partition, std::string_view session, std::int64_t number) {
   return join(partition, "h", numbered(escape(session), number));

@@ -13,7 +13,8 @@
 ///
 ///     PPPP/epoch                     the owner's fencing epoch; every commit requires its version
 ///     PPPP/a/RUN                     the run has work to do now: what a restart looks for; holds its session
-///     PPPP/b/RUN/OPERATION           outbox: a message to another partition
+///     PPPP/b/RUN/OPERATION           outbox: a message to another run
+///     PPPP/b/RUN/mNUMBER             outbox: a message to another part of the program
 ///     PPPP/h/SESSION/NUMBER          the runs of a session, in order
 ///     PPPP/i/HASH                    an idempotency key and the run that it started
 ///     PPPP/k/SESSION/KEY             a session's memory
@@ -35,6 +36,7 @@ std::string epoch(Partition partition);
 std::string active(Partition partition, std::string_view run);
 std::string active_prefix(Partition partition);
 std::string outbox(Partition partition, std::string_view run, std::int64_t operation);
+std::string outbox_message(Partition partition, std::string_view run, std::int64_t number);
 std::string outbox_prefix(Partition partition);
 std::string history(Partition partition, std::string_view session, std::int64_t number);
 std::string history_prefix(Partition partition, std::string_view session);

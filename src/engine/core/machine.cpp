@@ -290,7 +290,7 @@ Answer Machine::on(const TimerFired& event, const Program& program) {
   if (event.what == "deadline") {
     const Error error{"run.deadline", "the run took longer than its wall time limit allows", Retry::Never};
     if (state_.queued && state_.queued->id == event.run) {
-      stop_queued(ExecutionStatus::TimedOut, error);
+      stop_queued(ExecutionStatus::TimedOut, error, program);
     } else if (state_.run && state_.run->id == event.run && state_.run->open()) {
       complete({ExecutionStatus::TimedOut, nullptr, error}, program);
     }
@@ -340,7 +340,7 @@ Answer Machine::on(const Resolved& event, const Program& program) {
   }
   const bool ok = event.action == Resolved::Action::Succeed;
   const Operation ended =
-      end_operation(op->id, ok ? OperationStatus::Succeeded : OperationStatus::Failed, event.result, ok ? std::nullopt : event.error, nullptr,
+      end_operation(op->id, ok ? OperationStatus::Succeeded : OperationStatus::Failed, event.result, ok ? std::nullopt : event.error, event.meta,
                     program, event.stored);
   follow(program.ended(context(), ended), program);
   return {{}, {}, event.run};
@@ -348,7 +348,7 @@ Answer Machine::on(const Resolved& event, const Program& program) {
 
 Answer Machine::on(const Cancelled& event, const Program& program) {
   if (state_.queued && state_.queued->id == event.run) {
-    stop_queued(ExecutionStatus::Stopped, event.reason);
+    stop_queued(ExecutionStatus::Stopped, event.reason, program);
     return {{}, {}, event.run};
   }
   if (!state_.run || state_.run->id != event.run || !state_.run->open())
@@ -421,6 +421,7 @@ void Machine::follow(Decision decision, const Program& program) {
   for (const OperationRequest& request : decision.start) start_operation(request);
   for (const OperationEnd& end : decision.end) end_by_program(end, program);
   for (const OperationTimer& timer : decision.timers) set_timer(timer);
+  for (Json& message : decision.send) send(*state_.run, std::move(message));
   if (decision.complete) {
     complete(std::move(*decision.complete), program);
   } else if (state_.run->pending.empty()) {
@@ -454,7 +455,14 @@ void Machine::cancel_invoked(const PendingOperation& op) {
   out_.outbox = true;
 }
 
-void Machine::end_record(Execution& run, const Completion& completion) {
+void Machine::send(Execution& run, Json message) {
+  const std::int64_t number = run.next_message++;
+  put(keys::outbox_message(state_.partition, run.id, number),
+      to_text(JsonObject{{"kind", "message"}, {"id", run.id + "-m" + std::to_string(number)}, {"message", std::move(message)}}));
+  out_.outbox = true;
+}
+
+void Machine::end_record(Execution& run, const Completion& completion, const Program& program) {
   run.status = completion.status;
   run.result = completion.result;
   run.error = completion.error;
@@ -468,9 +476,11 @@ void Machine::end_record(Execution& run, const Completion& completion) {
     body["kind"] = "result";
     body["run"] = run.parent->run;
     body["operation"] = run.parent->operation;
+    body["meta"] = JsonObject{{"run", run.id}, {"summary", run.summary}};
     put(keys::outbox(state_.partition, run.id, 0), to_text(body));
     out_.outbox = true;
   }
+  for (Json& message : program.farewell(run)) send(run, std::move(message));
 }
 
 void Machine::complete(Completion completion, const Program& program) {
@@ -489,7 +499,7 @@ void Machine::complete(Completion completion, const Program& program) {
         nullptr, program);
     if (was_dispatched) out_.abort.push_back(id);
   }
-  end_record(run, completion);
+  end_record(run, completion, program);
   run_changed_ = true;
   if (!state_.session) return;
   Session& session = *state_.session;
@@ -497,11 +507,11 @@ void Machine::complete(Completion completion, const Program& program) {
   session_changed_ = true;
 }
 
-void Machine::stop_queued(ExecutionStatus status, const Error& error) {
+void Machine::stop_queued(ExecutionStatus status, const Error& error, const Program& program) {
   Execution& run = *state_.queued;
   if (!run.open()) return;
   leave_inbox(run);
-  end_record(run, {status, nullptr, error});
+  end_record(run, {status, nullptr, error}, program);
   ++run.revision;
   put(keys::run(state_.partition, run.id), record(run));
   state_.queued.reset();

@@ -181,13 +181,14 @@ class Machine {
   void set_timer(const OperationTimer& timer);
   void cancel_invoked(const PendingOperation& op);
   void complete(Completion completion, const Program& program);
-  void stop_queued(ExecutionStatus status, const Error& error);
+  void stop_queued(ExecutionStatus status, const Error& error, const Program& program);
+  void send(Execution& run, Json message);
   void leave_inbox(const Execution& run);
   void arm(PendingOperation& op, TimePoint due);
   void disarm(PendingOperation& op);
   void publish(const Execution& run, RunEvent::Kind kind, std::int64_t number, Json body);
   bool is_watched(const Execution& run) const { return !watched_ || watched_(run.id); }
-  void end_record(Execution& run, const Completion& completion);
+  void end_record(Execution& run, const Completion& completion, const Program& program);
   std::optional<WaitReason> wait_reason() const;
   void put(std::string key, std::string value);
   void erase(std::string key);

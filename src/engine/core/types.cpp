@@ -167,6 +167,7 @@ Json to_json(const Execution& run) {
   out["revision"] = run.revision;
   out["events"] = run.events;
   out["next_operation"] = run.next_operation;
+  if (run.next_message > 1) out["next_message"] = run.next_message;
   if (!run.pending.empty()) {
     JsonArray pending;
     pending.reserve(run.pending.size());
@@ -207,6 +208,7 @@ Result<Execution> execution_from_json(const Json& value) {
   out.revision = get_int(*in, "revision");
   out.events = get_int(*in, "events");
   out.next_operation = get_int(*in, "next_operation", 1);
+  out.next_message = get_int(*in, "next_message", 1);
   if (const auto* pending = get_array(*in, "pending"))
     for (const auto& op : *pending)
       if (op.is_object()) out.pending.push_back(pending_from_json(op.get_object()));

@@ -120,6 +120,7 @@ struct Execution {
   std::int64_t revision = 0;  ///< counts its commits
   std::int64_t events = 0;    ///< the newest event's number
   std::int64_t next_operation = 1;
+  std::int64_t next_message = 1;  ///< numbers what it has sent
   std::vector<PendingOperation> pending;
   Json state;    ///< the program's
   Json summary;  ///< what lists show: tokens, cost, steps, …

@@ -442,6 +442,8 @@ const Program& EngineImpl::program_for(const Actor& actor, const Event& event, s
     const bool steers = actor.state.busy() && start->when_busy == BusyPolicy::Steer;
     keep = steers ? deps_.programs->find(actor.state.run->program, actor.state.run->version)
                   : deps_.programs->find(start->program, start->version);
+  } else if (const auto& queued = actor.state.queued; queued && queued->id == *run_of(event)) {
+    keep = deps_.programs->find(queued->program, queued->version);
   } else if (actor.state.run) {
     keep = deps_.programs->find(actor.state.run->program, actor.state.run->version);
   }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "engine/shell/address.h"
 #include "engine/shell/spill.h"
 
 namespace mayfly::engine {
@@ -154,12 +156,10 @@ Task<Result<Started>> EngineImpl::start(StartRequest request) {
 
   const TimePoint now = deps_.clock->now();
   const bool keyed = !request.session_key.empty();
-  const std::string session = keyed ? request.program + "/" + request.session_key : std::string();
-  // Without a session the idempotency key decides the partition, so that its repeat meets it there.
-  const keys::Partition partition = keyed ? keys::partition_of_session(session, options_.partitions)
-                                    : request.idempotency_key.empty()
-                                        ? static_cast<keys::Partition>(deps_.random->below(options_.partitions))
-                                        : keys::partition_of_session(request.program + "\n" + request.idempotency_key, options_.partitions);
+  const Address address = address_of(request.program, request.session_key, request.idempotency_key, options_.partitions);
+  const std::string& session = address.session;
+  const keys::Partition partition =
+      address.partition ? *address.partition : static_cast<keys::Partition>(deps_.random->below(options_.partitions));
   Start event;
   event.run = keys::make_run_id(now, *deps_.random, partition);
   event.program = request.program;
@@ -170,7 +170,7 @@ Task<Result<Started>> EngineImpl::start(StartRequest request) {
   event.waiting_max = request.waiting_max;
   if (request.wall_time_max.count() > 0) event.deadline = now + request.wall_time_max;
   if (!request.idempotency_key.empty()) {
-    event.idempotency_hash = sha256_hex(session + "\n" + request.program + "\n" + request.idempotency_key);
+    event.idempotency_hash = address.idempotency_hash;
     event.input_hash = sha256_hex(input_text);
     event.idempotency_expires = now + (request.idempotency_ttl.count() > 0 ? request.idempotency_ttl : options_.idempotency_ttl);
   }
@@ -180,6 +180,50 @@ Task<Result<Started>> EngineImpl::start(StartRequest request) {
   const Answer answer = co_await ask(partition, actor, std::move(event));
   if (answer.error) co_return std::unexpected(*answer.error);
   co_return Started{answer.run, answer.started_as};
+}
+
+Task<Result<std::optional<std::string>>> EngineImpl::find_by_key(std::string program, std::string session_key, std::string idempotency_key) {
+  const Address address = address_of(program, session_key, idempotency_key, options_.partitions);
+  if (!address.partition || address.idempotency_hash.empty()) co_return std::optional<std::string>();
+  auto row = co_await deps_.store->get(keys::idempotency(*address.partition, address.idempotency_hash));
+  if (!row) co_return std::unexpected(row.error());
+  if (!*row) co_return std::optional<std::string>();
+  const auto value = parse_record((*row)->value);
+  const JsonObject* claim = value ? value->if_object() : nullptr;
+  if (!claim || get_int(*claim, "expires") <= to_unix_ms(deps_.clock->now())) co_return std::optional<std::string>();
+  co_return get_string(*claim, "run");
+}
+
+Task<Result<std::optional<std::string>>> EngineImpl::invoked(std::string run, std::int64_t operation) {
+  auto found = co_await operations_by_id(run, {operation});
+  if (!found) co_return std::unexpected(found.error());
+  if (found->empty()) co_return std::optional<std::string>();
+  if (const auto* ended = std::get_if<Operation>(&found->front())) {
+    const JsonObject* meta = ended->meta.if_object();
+    std::string child = meta ? get_string(*meta, "run") : std::string();
+    if (!child.empty()) co_return std::optional<std::string>(std::move(child));
+  }
+  const auto& input = std::visit([](const auto& op) -> const Json& { return op.input; }, found->front());
+  const JsonObject* invoke = input.if_object();
+  auto request = invoke ? deps_.programs->chained(*invoke) : Result<StartRequest>(std::unexpected(not_found(run)));
+  if (!request) co_return std::optional<std::string>();
+  co_return co_await find_by_key(request->program, request->session_key, chained_key(run, operation));
+}
+
+Precondition EngineImpl::lease(keys::Partition partition) const {
+  const auto epoch = epochs_.find(partition);
+  MAYFLY_ASSERT(epoch != epochs_.end(), "leases are taken before anybody writes");
+  return Precondition::version_equals(keys::epoch(partition), epoch->second);
+}
+
+Result<StartRequest> ProgramHost::chained(const JsonObject& invoke) {
+  StartRequest out;
+  out.program = get_string(invoke, "program");
+  out.version = get_int(invoke, "version");
+  out.session_key = get_string(invoke, "session");
+  if (const Json* input = mayfly::get(invoke, "input")) out.input = *input;
+  out.wall_time_max = Millis{get_int(invoke, "wall_time_ms")};
+  return out;
 }
 
 Task<Result<void>> EngineImpl::cancel(std::string run, std::string reason) {

@@ -54,6 +54,8 @@ class EngineImpl final : public Engine {
   Task<Result<void>> cancel(std::string run, std::string reason) override;
   Task<Result<void>> resolve(Resolved answer) override;
   Task<Result<Json>> command(std::string run, Json body) override;
+  Task<Result<std::optional<std::string>>> find_by_key(std::string program, std::string session_key, std::string idempotency_key) override;
+  Task<Result<std::optional<std::string>>> invoked(std::string run, std::int64_t operation) override;
   Task<Result<Json>> spill(Json value) override;
   Task<Result<Execution>> get(std::string run) override;
   Task<Result<RunDescription>> describe(std::string run) override;
@@ -68,6 +70,8 @@ class EngineImpl final : public Engine {
   std::vector<Delta> said_so_far(const std::string& run) override;
   EngineCounters counters() const override;
   bool recovering() const override { return recovering_ > 0; }
+  keys::Partition partitions() const override { return options_.partitions; }
+  Precondition lease(keys::Partition partition) const override;
 
  private:
   // engine_impl.cpp
@@ -102,7 +106,18 @@ class EngineImpl final : public Engine {
   void dispatch(Actor* actor, std::int64_t operation);
   Task<> run_step(std::string actor, StepCall call);
   Task<> deliver_outbox(keys::Partition partition);
-  Task<Result<void>> deliver(keys::Partition partition, const JsonObject& message);
+  struct OutboxPage {
+    std::size_t left = 0;
+    bool failed = false;
+    std::unique_ptr<Resume<bool>> done;
+  };
+  /// False: some are still there.
+  Task<bool> deliver_page(keys::Partition partition, std::vector<Record> rows);
+  Task<> deliver_messages(keys::Partition partition, std::vector<Record> rows, std::shared_ptr<OutboxPage> page);
+  Task<bool> deliver_row(keys::Partition partition, const Record& row, bool is_message);
+  Task<Result<void>> deliver(const JsonObject& message);
+  Task<Result<void>> deliver_invoke(const JsonObject& message, const JsonObject& invoke);
+  Task<Result<void>> deliver_result(const JsonObject& message);
   void kick_outbox(keys::Partition partition);
 
   EngineDependencies deps_;
