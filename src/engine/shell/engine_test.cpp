@@ -33,6 +33,7 @@ class Scripted final : public Program {
       request.due = context.now + Millis{get_int(input.as_object(), "ms")};
     }
     if (what == "once") request.repeat = Repeat::Never;
+    if (what == "tell") out.send = {"hello", "again"};
     out.start.push_back(std::move(request));
     return out;
   }
@@ -41,6 +42,9 @@ class Scripted final : public Program {
     const bool ok = op.status == OperationStatus::Succeeded;
     out.complete = Completion{ok ? ExecutionStatus::Succeeded : ExecutionStatus::Failed, op.result, op.error};
     return out;
+  }
+  std::vector<Json> farewell(const Execution& run) const override {
+    return run.program == "teller" ? std::vector<Json>{Json("ended " + std::string(to_string(run.status)))} : std::vector<Json>{};
   }
   Decision message(ProgramContext, const Operation&) const override { return {}; }
   bool may_repeat(ProgramContext, const PendingOperation&, const Error&) const override { return true; }
@@ -100,9 +104,29 @@ class PickyStore final : public Store {
   SimStore& inner_;
 };
 
+/// Where messages go; outlives every server.
+struct Outside {
+  std::map<std::string, Json> taken;
+  std::vector<std::string> order;
+  int deliveries = 0;
+  int failures = 0;  ///< so many of the next ones fail
+
+  Result<void> take(const std::string& id, Json message) {
+    ++deliveries;
+    if (failures > 0) {
+      --failures;
+      return fail("outside.busy", "injected", Retry::Safe);
+    }
+    const auto [at, first] = taken.emplace(id, message);
+    EXPECT_EQ(at->second, message) << "one id, two messages";
+    if (first) order.push_back(id);
+    return {};
+  }
+};
+
 /// A server on a disk that outlives it.
 struct Server {
-  Server(asio::io_context& io, SimClock& world_clock, SimDisk& disk, MemoryBlobStore& blobs, int* executed, std::uint64_t seed,
+  Server(asio::io_context& io, SimClock& world_clock, SimDisk& disk, MemoryBlobStore& blobs, Outside& outside, int* executed, std::uint64_t seed,
          std::string fail_reads_of, std::string fail_writes_of)
       : clock(world_clock), random(seed), store(disk, io.get_executor(), clock, random), steps(executed, clock), tasks(io.get_executor()) {
     picky.fail_reads_of = std::move(fail_reads_of);
@@ -113,11 +137,13 @@ struct Server {
                           .clock = &clock,
                           .random = &random,
                           .programs = &host,
-                          .steps = &steps},
+                          .steps = &steps,
+                          .deliver = [&outside](std::string id, Json message) { return deliver(outside, id, std::move(message)); }},
                          {.partitions = 4});
     tasks.spawn(open());
   }
   ~Server() { tasks.abandon(); }
+  static Task<Result<void>> deliver(Outside& outside, std::string id, Json message) { co_return outside.take(id, std::move(message)); }
   Task<> open() {
     EXPECT_TRUE(co_await engine->open());
     ready = true;
@@ -147,7 +173,7 @@ class EngineTest : public ::testing::Test {
     disk_.release_crashed();
   }
   Server& boot(const std::string& fail_reads_of = "", const std::string& fail_writes_of = "") {
-    servers_.push_back(std::make_unique<Server>(io_, clock_, disk_, blobs_, &executed_, ++seed_, fail_reads_of, fail_writes_of));
+    servers_.push_back(std::make_unique<Server>(io_, clock_, disk_, blobs_, outside_, &executed_, ++seed_, fail_reads_of, fail_writes_of));
     run_until([&] { return servers_.back()->ready; });
     return *servers_.back();
   }
@@ -205,6 +231,7 @@ class EngineTest : public ::testing::Test {
   SimClock clock_;
   SimDisk disk_;
   MemoryBlobStore blobs_;
+  Outside outside_;
   int executed_ = 0;
   std::uint64_t seed_ = 0;
   std::vector<std::shared_ptr<void>> pending_;  // outlive the tasks that write to them
@@ -466,6 +493,82 @@ TEST_F(EngineTest, CancellingAParentCancelsTheRunItInvoked) {
   run_until([] { return false; });
   const auto children = wait(engine().list({.program = "child"}));
   for (const Execution& child : *children) EXPECT_FALSE(child.open());
+}
+
+TEST_F(EngineTest, MessagesArriveInOrderWithOneIdHoweverOftenTheyFail) {
+  boot();
+  outside_.failures = 3;
+  StartRequest tell = request("tell");
+  tell.program = "teller";
+  const auto started = wait(engine().start(tell));
+  ASSERT_TRUE(until_ended(started->run));
+  run_until([&] { return outside_.order.size() == 3; });
+  const std::string& run = started->run;
+  EXPECT_EQ(outside_.order, (std::vector<std::string>{run + "-m1", run + "-m2", run + "-m3"}));
+  EXPECT_EQ(outside_.taken[run + "-m2"], Json("again"));
+  EXPECT_EQ(outside_.taken[run + "-m3"], Json("ended SUCCEEDED"));
+  run_until([] { return false; });
+  for (const auto& [key, cell] : disk_.cells()) EXPECT_FALSE(key.contains("/b/")) << key;
+}
+
+TEST_F(EngineTest, MessagesArriveWhereverTheServerDies) {
+  for (int commits = 1; commits < 9; ++commits) {
+    boot();
+    StartRequest tell = request("tell");
+    tell.program = "teller";
+    tell.idempotency_key = "crash at " + std::to_string(commits);
+    const std::size_t enough = disk_.batches_applied() + static_cast<std::size_t>(commits);
+    const auto begun = begin(engine().start(tell));
+    run_until([&] { return disk_.batches_applied() >= enough; });
+    server().die();
+    boot();
+    const auto again = wait(engine().start(tell));
+    ASSERT_TRUE(again);
+    ASSERT_TRUE(until_ended(again->run));
+    run_until([&] { return outside_.taken.contains(again->run + "-m3"); });
+    EXPECT_EQ(outside_.taken[again->run + "-m1"], Json("hello"));
+    EXPECT_EQ(outside_.taken[again->run + "-m3"], Json("ended SUCCEEDED"));
+    server().die();
+  }
+}
+
+TEST_F(EngineTest, ARunThatIsStoppedWhileItWaitsForItsSessionSaysSo) {
+  boot();
+  StartRequest first = request("hold", "k"), second = request("hold", "k");
+  first.program = second.program = "teller";
+  (void)wait(engine().start(first));
+  const auto waiting = wait(engine().start(second));
+  ASSERT_EQ(waiting->as, StartedAs::Queued);
+  ASSERT_TRUE(wait(engine().cancel(waiting->run, "enough")));
+  run_until([&] { return outside_.taken.contains(waiting->run + "-m1"); });
+  EXPECT_EQ(outside_.taken[waiting->run + "-m1"], Json("ended STOPPED"));
+}
+
+TEST_F(EngineTest, AParentLearnsWhichRunItInvokedBeforeAndAfterItsEnd) {
+  boot();
+  const auto parent = wait(engine().start(request("invoke")));
+  run_until([&] { return wait(engine().invoked(parent->run, 1))->has_value(); });
+  const std::string child = **wait(engine().invoked(parent->run, 1));
+  EXPECT_EQ(get(child).parent->run, parent->run);
+  ASSERT_TRUE(until_ended(parent->run));
+  EXPECT_EQ(**wait(engine().invoked(parent->run, 1)), child);
+  const auto operations = wait(engine().operations(parent->run, 0));
+  EXPECT_EQ(get_string(operations->at(0).meta.as_object(), "run"), child);
+  EXPECT_FALSE(*wait(engine().invoked(parent->run, 7)));
+}
+
+TEST_F(EngineTest, ARunIsFoundByItsKeyUntilTheKeyEnds) {
+  boot();
+  StartRequest keyed = request("step");
+  keyed.idempotency_key = "order-7";
+  keyed.idempotency_ttl = Millis{60'000};
+  const auto started = wait(engine().start(keyed));
+  EXPECT_EQ(**wait(engine().find_by_key("parent", "", "order-7")), started->run);
+  EXPECT_FALSE(*wait(engine().find_by_key("parent", "", "order-8")));
+  EXPECT_FALSE(*wait(engine().find_by_key("parent", "s", "order-7")));
+  const TimePoint end = clock_.now() + Millis{61'000};
+  run_until([&] { return clock_.now() >= end; });
+  EXPECT_FALSE(*wait(engine().find_by_key("parent", "", "order-7")));
 }
 
 }  // namespace
