@@ -71,7 +71,8 @@ class SqsClient {
 Result<std::vector<SqsMessage>> parse_sqs_messages(const JsonObject& answer);
 /// What an answer that is no 2xx means; `query_error` is the header x-amzn-query-error.
 Error sqs_error_of(int status, std::string_view query_error, std::string_view body);
-/// "eu-west-1" of "https://sqs.eu-west-1.amazonaws.com/…"; empty when the host is none of AWS.
+/// "eu-west-1" of "https://sqs.eu-west-1.amazonaws.com/…" and of "https://eu-west-1.queue.amazonaws.com/…"; empty when the host is
+/// none of AWS.
 std::string sqs_region_of(std::string_view url);
 
 }  // namespace mayfly::trigger
