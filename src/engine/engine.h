@@ -64,6 +64,7 @@ struct StartRequest {
   Millis wall_time_max{0};      ///< 0: none
   std::string idempotency_key;  ///< scoped to program and session; empty: none
   Millis idempotency_ttl{0};    ///< 0: EngineOptions::idempotency_ttl
+  std::string input_identity;   ///< what a repeat must have in common with the first; empty: the whole input
   std::optional<ParentLink> parent;
   std::string traceparent;
 };
@@ -132,7 +133,10 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  /// Takes the partitions' leases, then resumes what a predecessor left. Returns once new work is accepted; recovery goes on beside it.
+  /// Takes the partitions' leases. From then on others may write beside it and new work is accepted, but nothing old is resumed and no timer
+  /// fires: the time to open what the resumed runs will need.
+  virtual Task<Result<void>> take_leases() { co_return Result<void>{}; }
+  /// Takes the leases unless that is done, then resumes what a predecessor left. Recovery goes on after it returns.
   virtual Task<Result<void>> open() = 0;
   /// Refuses new work, gives running steps `grace` to end, then leaves the rest to the next start. Idempotent.
   virtual Task<> stop(Millis grace) = 0;
@@ -180,7 +184,7 @@ class Engine {
   virtual bool recovering() const = 0;
 
   /// For modules that keep rows of their own beside the engine's: how many partitions the store has, and the precondition that every commit to
-  /// one of them must carry, so that an owner who lost its lease can write nothing. Once `open` has returned.
+  /// one of them must carry, so that an owner who lost its lease can write nothing. Once `take_leases` has returned.
   virtual keys::Partition partitions() const = 0;
   virtual Precondition lease(keys::Partition partition) const = 0;
 };

@@ -10,6 +10,8 @@
 namespace mayfly::function {
 namespace {
 
+constexpr std::size_t kAnswerAsValueBytesMax = 256 * 1024;
+
 using engine::ProgramContext;
 
 engine::StepOutcome failed(Error error) { return {.error = std::move(error)}; }
@@ -107,7 +109,9 @@ class FunctionProgramsImpl final : public FunctionPrograms {
       out["Error"] = error_of_result(*result);
     }
     Json meta = meta_of(*result, started);
-    auto kept = co_await engine_->spill(Json(std::move(result->payload)));
+    // Who asked for the answer itself is a program that cannot read references; a call's answer is bounded.
+    const bool as_value = get_bool(from, "as_value") && result->payload.size() <= kAnswerAsValueBytesMax;
+    auto kept = as_value ? Result<Json>(Json(std::move(result->payload))) : co_await engine_->spill(Json(std::move(result->payload)));
     if (!kept) co_return failed({kept.error().code, kept.error().message, Retry::Safe});
     out["Payload"] = std::move(*kept);
     co_return engine::StepOutcome{.result = std::move(out), .meta = std::move(meta)};

@@ -80,6 +80,7 @@ engine::StartRequest async_start(const ResolvedFunction& function, RunInput inpu
 engine::StartRequest call_start(const ResolvedFunction& function, RunInput input) {
   engine::StartRequest out = base_start(function, input);
   JsonObject body = base_input("call", function, input);
+  if (input.answer_as_value) body["as_value"] = true;
   put(body, "invoked_arn", input.invoked_arn);
   put(body, "request_id", input.request_id);
   out.input = std::move(body);

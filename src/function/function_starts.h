@@ -22,6 +22,7 @@ struct RunInput {
   std::string tenant_id;
   std::string request_id;
   std::string trace_header;
+  bool answer_as_value = false;  ///< of a call: an answer of at most 256 KiB is no reference
 };
 
 /// A durable execution; `name` is its own.

@@ -7,7 +7,6 @@ namespace {
 
 constexpr std::size_t kNameMax = 64;
 constexpr std::size_t kQualifierMax = 128;
-constexpr std::string_view kProgramPrefix = "function:";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_word(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_'; }

@@ -84,6 +84,7 @@ struct FunctionRef {
 Result<FunctionRef> parse_function_ref(std::string_view text);
 
 /// The engine's name of a function's program: "function:NAME". Agents' names have no ':'.
+inline constexpr std::string_view kProgramPrefix = "function:";
 std::string program_name(std::string_view function);
 std::optional<std::string> function_of_program(std::string_view program);
 

@@ -18,7 +18,9 @@
 #include "server/faces/faces.h"
 #include "server/function_host.h"
 #include "server/lambda/lambda_api.h"
+#include "server/event_host.h"
 #include "server/metrics.h"
+#include "server/program_mux.h"
 #include "server/providers.h"
 #include "store/sqlite_store.h"
 #include "telemetry/run_spans.h"
@@ -94,7 +96,9 @@ struct App::Parts {
   std::unique_ptr<telemetry::RunObserver> observer;
   std::unique_ptr<ServerMetrics> metrics;
   std::unique_ptr<agent::AgentRegistry> registry;
+  ProgramMux programs;
   std::unique_ptr<FunctionHost> function_host;
+  std::unique_ptr<EventHost> events;
   std::unique_ptr<agent::AgentSteps> steps;
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<agent::AgentService> service;
@@ -207,27 +211,29 @@ Task<Result<void>> App::Parts::open_engine() {
     function_host = std::make_unique<FunctionHost>(context, *functions, *registry);
     if (auto opened = co_await function_host->open(); !opened) co_return opened;
   }
+  programs.add({"", registry.get(), steps.get()});
+  if (function_host) programs.add({std::string(function::kProgramPrefix), &function_host->programs(), &function_host->programs()});
   engine::EngineDependencies engine_deps{.executor = executor,
                                          .store = store.get(),
                                          .blobs = blobs.get(),
                                          .clock = &clock,
                                          .random = &random,
-                                         .programs = registry.get(),
-                                         .steps = steps.get()};
-  if (function_host) {
-    engine_deps.programs = &function_host->programs();
-    engine_deps.steps = &function_host->steps(*steps);
-  }
+                                         .programs = &programs,
+                                         .steps = &programs};
+  events = std::make_unique<EventHost>(context, *blobs, *secrets, programs);
+  engine_deps.deliver = [this](std::string id, Json message) { return events->message(std::move(id), std::move(message)); };
   if (exporter->enabled()) engine_deps.run_ended = [this](const std::string& run) { observer->run_ended(run); };
   engine = engine::make_engine(std::move(engine_deps), {});
   observer->start(*engine);
   steps->attach(*engine);
-  if (function_host) function_host->attach(*engine);
+  if (function_host) function_host->attach(*engine, *steps);
   service = agent::make_agent_service(std::move(deps), *engine);
   context.engine = engine.get();
   context.service = service.get();
   auto faces = add_face_routes(router, context);
   if (function_host) function_host->use_faces(std::move(faces));
+  if (auto taken = co_await engine->take_leases(); !taken) co_return taken;
+  if (auto opened = co_await events->open(*engine); !opened) co_return opened;
   co_return co_await engine->open();
 }
 
@@ -294,7 +300,10 @@ Task<> App::Parts::close() {
   stopping.cancel();
   if (server) co_await server->stop(config.shutdown_grace);
   const auto left = std::chrono::ceil<Millis>(deadline - clock.monotonic());
-  if (engine) co_await engine->stop(std::max(left, Millis{0}));
+  if (events) co_await events->stop(std::max(left, Millis{0}));
+  const auto still_left = std::chrono::ceil<Millis>(deadline - clock.monotonic());
+  if (engine) co_await engine->stop(std::max(still_left, Millis{0}));
+  if (events) co_await events->close();
   if (function_host) co_await function_host->stop(kFunctionGrace);
   if (observer) co_await observer->stop();
   if (exporter) co_await exporter->stop(kTraceGrace);

@@ -2,11 +2,11 @@
 
 #include <filesystem>
 
-#include "agent/agent_input.h"
 #include "agent/service.h"
 #include "base/log.h"
 #include "function/runtimes.h"
 #include "server/lambda/lambda_api.h"
+#include "server/targets.h"
 
 namespace mayfly {
 namespace {
@@ -29,33 +29,6 @@ class NoSandbox final : public sandbox::Sandbox {
   Error why_;
 };
 
-/// Sends each program to those who know it.
-class Programs final : public engine::ProgramHost, public engine::StepExecutor {
- public:
-  Programs(engine::ProgramHost& agents) : agents_(agents) {}
-  void use(function::FunctionPrograms* functions) { functions_ = functions; }
-  void use(engine::StepExecutor* agent_steps) { agent_steps_ = agent_steps; }
-
-  std::shared_ptr<const engine::Program> find(const std::string& name, std::int64_t version) override {
-    if (!function::function_of_program(name)) return agents_.find(name, version);
-    return functions_ ? functions_->find(name, version) : nullptr;
-  }
-  Task<engine::StepOutcome> execute(engine::StepCall call) override {
-    const bool is_function = function::function_of_program(call.program).has_value();
-    engine::StepExecutor& executor = is_function ? static_cast<engine::StepExecutor&>(*functions_) : *agent_steps_;
-    return executor.execute(std::move(call));
-  }
-  void hibernated(const std::string& session) override {
-    agent_steps_->hibernated(session);
-    functions_->hibernated(session);
-  }
-
- private:
-  engine::ProgramHost& agents_;
-  function::FunctionPrograms* functions_ = nullptr;
-  engine::StepExecutor* agent_steps_ = nullptr;
-};
-
 Result<sandbox::Layers> layers_of(const std::vector<std::string>& names) {
   sandbox::Layers out;
   for (const std::string& name : names) {
@@ -68,31 +41,6 @@ Result<sandbox::Layers> layers_of(const std::vector<std::string>& names) {
     for (const sandbox::Layer each : sandbox::all_layers()) known += (known.empty() ? "" : ", ") + std::string(sandbox::to_string(each));
     return fail("server.config", "the sandbox has no layer '" + name.substr(0, 60) + "'; there are " + known);
   }
-  return out;
-}
-
-/// {"input", "session"}, or the input itself.
-Result<engine::StartRequest> agent_start(agent::AgentRegistry& agents, const std::string& name, const Json& payload) {
-  const auto version = agents.current(name);
-  if (!version) return fail(agents.not_found(name));
-  const auto* object = payload.if_object();
-  const Json* input = object ? get(*object, "input") : nullptr;
-  const std::string session = input ? get_string(*object, "session") : std::string();
-  const agent::AgentSpec& spec = version->spec;
-  if (spec.session.keyed && session.empty())
-    return fail("session.required", "the agent '" + name + "' keeps a conversation per session: send {\"input\": …, \"session\": \"…\"}");
-  if (!spec.session.keyed && !session.empty())
-    return fail("session.not_keyed", "the agent '" + name + "' has no sessions; leave `session` out");
-  auto normal = agent::normalise_input(input ? *input : payload);
-  if (!normal) return fail(normal.error());
-  engine::StartRequest out;
-  out.program = name;
-  out.version = version->version;
-  out.session_key = session;
-  out.input = std::move(*normal);
-  out.when_busy = static_cast<engine::BusyPolicy>(spec.session.when_busy);
-  out.waiting_max = spec.session.queue_max;
-  out.wall_time_max = spec.limits.wall_time;
   return out;
 }
 
@@ -112,19 +60,17 @@ function::ConcurrencySettings concurrency_of(const function::FunctionRegistry& f
 
 struct FunctionHost::Parts {
   Parts(AppContext& app, function::FunctionRegistry& the_functions, agent::AgentRegistry& the_agents)
-      : context(app), functions(the_functions), agents(the_agents), mux(the_agents) {}
+      : context(app), functions(the_functions), agents(the_agents) {}
 
   AppContext& context;
   function::FunctionRegistry& functions;
   agent::AgentRegistry& agents;
-  Programs mux;
   std::unique_ptr<sandbox::Sandbox> sandbox;
   std::unique_ptr<function::Supervisor> supervisor;
   std::unique_ptr<function::FunctionPrograms> programs;
   std::unique_ptr<function::FunctionService> service;
   std::unique_ptr<function::DurableService> durable;
   std::shared_ptr<faces::FaceState> faces;
-  agent::AgentSteps* agent_steps = nullptr;
 
   Task<> open_sandbox();
   void make_supervisor(function::SupervisorOptions options);
@@ -164,7 +110,7 @@ function::FunctionServiceDependencies FunctionHost::Parts::dependencies() {
   function::FunctionServiceDependencies out{.executor = context.executor, .clock = context.clock, .random = context.random};
   out.registry = &functions;
   out.supervisor = supervisor.get();
-  out.agent_start = [this](const std::string& name, const Json& payload) { return agent_start(agents, name, payload); };
+  out.agent_start = [this](const std::string& name, const Json& payload) { return agent_start_of_payload(agents, name, payload); };
   return out;
 }
 
@@ -183,23 +129,16 @@ Task<Result<void>> FunctionHost::open() {
   co_await parts_->open_sandbox();
   parts_->make_supervisor(std::move(options));
   parts_->programs = function::make_function_programs(parts_->dependencies());
-  parts_->mux.use(parts_->programs.get());
   co_return Result<void>{};
 }
 
-engine::ProgramHost& FunctionHost::programs() { return parts_->mux; }
+function::FunctionPrograms& FunctionHost::programs() { return *parts_->programs; }
 
-engine::StepExecutor& FunctionHost::steps(agent::AgentSteps& agents) {
-  parts_->agent_steps = &agents;
-  parts_->mux.use(static_cast<engine::StepExecutor*>(&agents));
-  return parts_->mux;
-}
-
-void FunctionHost::attach(engine::Engine& engine) {
+void FunctionHost::attach(engine::Engine& engine, agent::AgentSteps& agents) {
   parts_->programs->attach(engine);
   parts_->service = function::make_function_service(parts_->dependencies(), engine);
   parts_->durable = function::make_durable_service(parts_->dependencies(), engine);
-  parts_->agent_steps->use_functions(*parts_->service);
+  agents.use_functions(*parts_->service);
   AppContext& context = parts_->context;
   context.functions = &parts_->functions;
   context.function_service = parts_->service.get();

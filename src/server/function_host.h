@@ -28,11 +28,10 @@ class FunctionHost {
 
   /// Errors: `server.config` (an unknown layer of the sandbox).
   Task<Result<void>> open();
-  /// The programs and steps of the engine: "function:…" are functions', all others those of agents. `agents` outlives it.
-  engine::ProgramHost& programs();
-  engine::StepExecutor& steps(agent::AgentSteps& agents);
-  /// Once, after `steps` and before the engine opens.
-  void attach(engine::Engine& engine);
+  /// The programs "function:…" and their steps. Once open.
+  function::FunctionPrograms& programs();
+  /// Once, before the engine opens; `agents` outlives it.
+  void attach(engine::Engine& engine, agent::AgentSteps& agents);
   /// What the gateway keeps between requests; from then on functions can reach it.
   void use_faces(std::shared_ptr<faces::FaceState> faces);
   /// Starts the processes that are provisioned.

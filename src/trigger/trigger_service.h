@@ -114,7 +114,10 @@ struct TriggerDependencies {
   std::size_t consumers_parallel = 256;  ///< batches under way over all triggers, shared fairly between triggers and, within one, between groups
 };
 
-/// Programs and steps of deliveries in the engine: program "delivery". Made before the engine.
+/// Programs of deliveries are named "delivery:TARGET" (an agent may be named "delivery").
+inline constexpr std::string_view kDeliveryPrefix = "delivery:";
+
+/// Programs and steps of deliveries in the engine. Made before the engine.
 class DeliveryPrograms : public engine::ProgramHost, public engine::StepExecutor {};
 
 /// Everything between a source and a target.

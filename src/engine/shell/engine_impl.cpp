@@ -42,7 +42,7 @@ EngineImpl::EngineImpl(EngineDependencies dependencies, EngineOptions options)
       tasks_(deps_.executor),
       timers_(deps_.executor, *deps_.store, *deps_.clock, [this](TimerQueue::Due due) { timer_due(std::move(due)); }) {}
 
-Task<Result<void>> EngineImpl::open() {
+Task<Result<void>> EngineImpl::take_leases() {
   auto stored = co_await deps_.store->get(std::string(kPartitionsKey));
   if (!stored) co_return std::unexpected(stored.error());
   if (*stored) {
@@ -54,12 +54,20 @@ Task<Result<void>> EngineImpl::open() {
     auto written = co_await deps_.store->commit(std::move(batch));
     if (!written) co_return std::unexpected(written.error());
   }
-  std::vector<keys::Partition> partitions;
   for (keys::Partition p = 0; p < options_.partitions; ++p) {
     auto taken = co_await take_lease(p);
     if (!taken) co_return taken;
-    partitions.push_back(p);
   }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> EngineImpl::open() {
+  if (epochs_.size() < options_.partitions) {
+    auto taken = co_await take_leases();
+    if (!taken) co_return taken;
+  }
+  std::vector<keys::Partition> partitions;
+  for (keys::Partition p = 0; p < options_.partitions; ++p) partitions.push_back(p);
   timers_.start(partitions);
   for (const keys::Partition p : partitions) {
     ++recovering_;
@@ -171,7 +179,7 @@ Task<Result<Started>> EngineImpl::start(StartRequest request) {
   if (request.wall_time_max.count() > 0) event.deadline = now + request.wall_time_max;
   if (!request.idempotency_key.empty()) {
     event.idempotency_hash = address.idempotency_hash;
-    event.input_hash = sha256_hex(input_text);
+    event.input_hash = sha256_hex(request.input_identity.empty() ? input_text : request.input_identity);
     event.idempotency_expires = now + (request.idempotency_ttl.count() > 0 ? request.idempotency_ttl : options_.idempotency_ttl);
   }
   event.parent = std::move(request.parent);

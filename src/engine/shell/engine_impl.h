@@ -47,6 +47,7 @@ class EngineImpl final : public Engine {
  public:
   EngineImpl(EngineDependencies dependencies, EngineOptions options);
 
+  Task<Result<void>> take_leases() override;
   Task<Result<void>> open() override;
   Task<> stop(Millis grace) override;
   void crash() override;
