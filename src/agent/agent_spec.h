@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/delegation_spec.h"
 #include "agent/function_spec.h"
 #include "base/json.h"
 #include "base/time.h"
@@ -35,6 +37,8 @@ struct Limits {
   llm::NanoUsd usd = 0;
   static constexpr std::int64_t kParallelToolCallsMax = 32;
   std::int64_t parallel_tool_calls = 8;
+  static constexpr std::int64_t kDepthMax = 32;
+  std::int64_t depth = 8;  ///< agents below the one that a person or an event started; an agent below has its own and its ancestors' limit
   enum class OnBreach { Ask, Stop } on_breach = OnBreach::Ask;  ///< steps, tokens and money; wall time always stops
 };
 
@@ -47,7 +51,8 @@ struct RetryPolicy {
 enum class OnUnknown { Ask, Fail, Retry };
 
 struct ToolSpec {
-  enum class Kind { Http, Command, AskPerson, Sleep, WaitUntil, Memory, Function };
+  /// Delegate, FanOut and HandOff are made from AgentSpec::agents (see delegation_tools.h).
+  enum class Kind { Http, Command, AskPerson, Sleep, WaitUntil, Memory, Function, WaitForEvent, Delegate, FanOut, HandOff };
   Kind kind = Kind::Http;
   std::string name;  ///< [a-zA-Z0-9_-]{1,64}
   std::string description;
@@ -84,11 +89,15 @@ struct AgentSpec {
   Limits limits;
   ContextPolicy context;
   std::vector<ToolSpec> tools;
+  std::vector<Delegation> agents;  ///< whom it may give work to
+  FanOutPolicy fan_out;
+  Destinations destinations;
   std::optional<Json> output_schema;
   std::int64_t output_retries = 2;
   std::string base_dir;  ///< absolute: where command tools run
 
   const ToolSpec* find_tool(std::string_view name) const;
+  const Delegation* find_delegation(std::string_view agent_name) const;
 };
 
 /// The deployed JSON form; `spec_from_json(to_json(s))` equals `s`.
@@ -101,6 +110,8 @@ struct Project {
   std::vector<FunctionSpec> functions;
   std::vector<llm::ProviderConfig> providers;  ///< `api_key` still empty: filled from `api_key_env` by the server
   std::vector<std::string> provider_key_env;   ///< parallel to `providers`: name of the environment variable, or empty
+  /// What starts and connects them, by kind (see project_resources.h) and name, in the form of the file and of PUT /v1/KIND/NAME: checked.
+  std::map<std::string, JsonObject> resources;
   std::string directory;                       ///< absolute
 };
 

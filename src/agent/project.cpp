@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "agent/project_reader.h"
+#include "agent/project_resources.h"
 #include "schema/json_schema.h"
 #include "schema/suggest.h"
 #include "tool/url_template.h"
@@ -84,7 +85,8 @@ class Loader {
     if (const JsonObject* functions = get_object(root, "functions")) {
       for (const auto& member : *functions) read_function_at(std::string(member.key()), member.value());
     }
-    if (!root.contains("agents") && !root.contains("functions"))
+    project_.resources = read_resources(reader_);
+    if (!root.contains("agents") && !root.contains("functions") && project_.resources.empty())
       reader_.problem("", "has no key `agents` (or `functions`), which it needs");
     if (const JsonObject* agents = get_object(root, "agents")) {
       for (const auto& member : *agents) {

@@ -1,12 +1,12 @@
-#include "agent/agent_spec.h"
+#include "agent/project_resources.h"
 
 namespace mayfly::agent {
 
-std::string_view project_schema_text() {
+std::string_view project_schema_base_text() {
   static constexpr std::string_view kSchema = R"schema({
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "title": "mayfly.yaml",
-  "description": "A Mayfly project: agents, functions, and the providers of the models they use.",
+  "description": "A Mayfly project: agents, functions, the providers of the models they use, and what starts them.",
   "type": "object",
   "required": ["version"],
   "additionalProperties": false,

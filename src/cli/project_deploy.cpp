@@ -53,13 +53,14 @@ Task<Result<Json>> deploy_to_server(Env& env, const agent::Project& project) {
       co_return fail({text.error().code, fmt::format("function {}: {}", each.spec->config.name, text.error().message), text.error().retry});
     if (auto answer = parse_json(*text)) functions.push_back(*std::move(answer));
   }
-  JsonArray agents;
-  if (!project.agents.empty() || !project.providers.empty()) {
+  JsonObject out{{"agents", JsonArray()}, {"functions", std::move(functions)}};
+  if (!project.agents.empty() || !project.providers.empty() || !project.resources.empty()) {
     const auto answer = co_await env.api.post("/v1/deploy", body);
     if (!answer) co_return fail(answer.error());
-    agents = items_of(*answer, "agents");
+    out["agents"] = items_of(*answer, "agents");
+    for (const auto& [kind, definitions] : project.resources) out[kind] = items_of(*answer, kind);
   }
-  co_return JsonObject{{"agents", std::move(agents)}, {"functions", std::move(functions)}};
+  co_return out;
 }
 
 }  // namespace mayfly::cli

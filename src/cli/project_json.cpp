@@ -18,7 +18,9 @@ Json deploy_body(const agent::Project& project) {
     if (in.tokens_per_minute > 0) out["tokens_per_minute"] = in.tokens_per_minute;
     providers.push_back(std::move(out));
   }
-  return JsonObject{{"agents", std::move(agents)}, {"providers", std::move(providers)}};
+  JsonObject body{{"agents", std::move(agents)}, {"providers", std::move(providers)}};
+  for (const auto& [kind, definitions] : project.resources) body[kind] = definitions;
+  return body;
 }
 
 Result<Json> agent_of_project(const Terminal& terminal, const std::string& path, const std::string& name) {

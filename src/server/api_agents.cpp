@@ -42,7 +42,9 @@ Result<std::vector<ProviderSetting>> read_providers(const JsonObject& body) {
 }
 
 Task<Result<net::Response>> deploy_project(AppContext& app, Call& call) {
-  const auto body = read_object(call.request, {"agents", "providers", "functions", "directory"});
+  std::vector<std::string_view> keys{"agents", "providers", "functions", "directory"};
+  for (const std::string_view key : resource_keys()) keys.push_back(key);
+  const auto body = read_object(call.request, std::span<const std::string_view>(keys));
   if (!body) co_return fail(body.error());
   const auto check = call.request.query_parameter("check");
   const bool check_only = check && *check != "0" && *check != "false";
@@ -58,7 +60,10 @@ Task<Result<net::Response>> deploy_project(AppContext& app, Call& call) {
     if (!uploads) co_return fail(uploads.error());
     deployment.functions = *std::move(uploads);
   }
-  if (deployment.agents.empty() && deployment.providers.empty() && deployment.functions.empty())
+  auto resources = resources_from_json(*body);
+  if (!resources) co_return fail(resources.error());
+  deployment.resources = *std::move(resources);
+  if (deployment.agents.empty() && deployment.providers.empty() && deployment.functions.empty() && deployment.resources.empty())
     co_return fail("request.invalid", "there is nothing to deploy; send {\"agents\": […]} (`mayfly deploy` makes it from a mayfly.yaml)");
   JsonArray versions, functions;
   if (check_only) {
@@ -70,7 +75,9 @@ Task<Result<net::Response>> deploy_project(AppContext& app, Call& call) {
   for (const agent::AgentVersion& version : deployed->agents) versions.push_back(agent_view(version));
   for (const function::ResolvedFunction& function : deployed->functions)
     functions.push_back(function_view(*app.functions->record(function.revision->config.name), *function.revision));
-  co_return json_response(200, JsonObject{{"agents", std::move(versions)}, {"functions", std::move(functions)}});
+  JsonObject answer{{"agents", std::move(versions)}, {"functions", std::move(functions)}};
+  for (const auto& [kind, names] : deployed->resources) answer[kind] = JsonArray(names.begin(), names.end());
+  co_return json_response(200, std::move(answer));
 }
 
 Task<Result<net::Response>> list_agents(AppContext& app, Call&) {

@@ -39,6 +39,10 @@ std::optional<std::string> wait_preference(const net::Headers& headers) {
 }  // namespace
 
 Result<JsonObject> read_object(const net::Request& request, std::initializer_list<std::string_view> known) {
+  return read_object(request, std::span(known.begin(), known.size()));
+}
+
+Result<JsonObject> read_object(const net::Request& request, std::span<const std::string_view> known) {
   if (request.body.empty()) return JsonObject();
   auto value = parse_json(request.body);
   if (!value) return fail(value.error());

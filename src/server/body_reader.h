@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@ namespace mayfly {
 
 /// The request's body as an object with no other members than `known`; an empty body is an empty object.
 Result<JsonObject> read_object(const net::Request& request, std::initializer_list<std::string_view> known);
+Result<JsonObject> read_object(const net::Request& request, std::span<const std::string_view> known);
 /// A member that may be absent or null.
 Result<std::optional<std::string>> read_text(const JsonObject& body, std::string_view name, std::size_t bytes_max = 64 * 1024);
 Result<std::optional<std::int64_t>> read_int(const JsonObject& body, std::string_view name, std::int64_t least, std::int64_t most);

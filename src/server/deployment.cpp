@@ -146,6 +146,9 @@ Task<Result<Deployed>> deploy(AppContext* app, Deployment deployment) {
     if (!version) co_return fail(version.error());
     out.agents.push_back(*std::move(version));
   }
+  auto resources = co_await deploy_resources(app, std::move(deployment.resources));
+  if (!resources) co_return fail(resources.error());
+  out.resources = *std::move(resources);
   co_return out;
 }
 
@@ -177,6 +180,7 @@ Result<Deployment> deployment_of(agent::Project project) {
     out.functions.push_back({std::move(spec), *std::move(code)});
   }
   out.agents = std::move(project.agents);
+  out.resources = std::move(project.resources);
   return out;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "agent/agent_spec.h"
@@ -16,16 +18,18 @@ struct FunctionUpload {
   function::CodePackage code;
 };
 
-/// What one project brings: deployed in the order providers, functions, agents, so that nothing ever names what is not there yet.
+/// What one project brings: deployed in the order providers, functions, agents, resources, so that nothing ever names what is not there yet.
 struct Deployment {
   std::vector<agent::AgentSpec> agents;
   std::vector<ProviderSetting> providers;
   std::vector<FunctionUpload> functions;
+  std::map<std::string, JsonObject> resources;  ///< as agent::Project::resources
 };
 
 struct Deployed {
   std::vector<agent::AgentVersion> agents;
   std::vector<function::ResolvedFunction> functions;
+  std::map<std::string, std::vector<std::string>> resources;  ///< names, by kind
 };
 
 /// What can be known before anything changes: that agents' models have providers, and that the functions of their tools are deployed or in
@@ -33,6 +37,14 @@ struct Deployed {
 Result<void> check_deployment(const AppContext& app, const Deployment& deployment);
 /// Checks, then changes. An error after the check (the store, a package that cannot be unpacked) leaves what was deployed before it.
 Task<Result<Deployed>> deploy(AppContext* app, Deployment deployment);
+
+/// Queues, state machines, endpoints, schedules and triggers as somebody sent them: known kinds, each definition checked by itself.
+/// Errors: `request.invalid`, and those of the kinds, naming the resource.
+Result<std::map<std::string, JsonObject>> resources_from_json(const JsonObject& body);
+/// Names of the kinds: keys of a deployment's body.
+std::vector<std::string_view> resource_keys();
+/// In the order of agent::resource_kinds. An error names the resource; those before it are deployed.
+Task<Result<std::map<std::string, std::vector<std::string>>>> deploy_resources(AppContext* app, std::map<std::string, JsonObject> resources);
 
 /// One function with what is kept of it beside its revisions: what the specification does not name is taken away. Without code only the
 /// configuration of a function that exists is changed.

@@ -59,6 +59,12 @@ struct Endpoint {
   DeliveryPolicy policy{.attempts_max = 12, .delay_first = Millis{5'000}, .delay_max = Millis{24LL * 3'600'000}, .age_max = Millis{5LL * 86'400'000}, .dead_letter_queue = {}};
 };
 
+/// The form of `mayfly.yaml` (`endpoints: NAME:`) and `PUT /v1/endpoints/NAME`: {url, secret_env: [NAME…], types, private_network, enabled,
+/// retry: {attempts, first_delay, max_delay, max_age}, dead_letter_queue}. Error: `endpoint.invalid`, whose message starts with a JSON Pointer and ": ".
+Result<Endpoint> endpoint_from_json(std::string name, const Json& value);
+Json to_json(const Endpoint& endpoint);
+std::string_view endpoint_schema_text();
+
 struct DeliveryAttempt {
   std::int64_t number = 1;
   TimePoint at{};
