@@ -12,6 +12,7 @@
 #include "blob/fs_blob_store.h"
 #include "function/function_registry.h"
 #include "function/secret_box.h"
+#include "server/a2a/a2a_routes.h"
 #include "server/api.h"
 #include "server/auth.h"
 #include "server/deployment.h"
@@ -96,6 +97,7 @@ struct App::Parts {
   std::unique_ptr<telemetry::RunObserver> observer;
   std::unique_ptr<ServerMetrics> metrics;
   std::unique_ptr<agent::AgentRegistry> registry;
+  std::shared_ptr<a2a::PushNotifier> a2a_push;
   ProgramMux programs;
   std::unique_ptr<FunctionHost> function_host;
   std::unique_ptr<EventHost> events;
@@ -126,6 +128,7 @@ App::App(Executor executor, ServerConfig config) : parts_(std::make_unique<Parts
   add_key_routes(parts_->router);
   add_ops_routes(parts_->router);
   lambda::add_lambda_routes(parts_->router);
+  parts_->a2a_push = a2a::add_a2a_routes(parts_->router);
 }
 
 App::~App() = default;
@@ -234,7 +237,8 @@ Task<Result<void>> App::Parts::open_engine() {
   if (function_host) function_host->use_faces(std::move(faces));
   if (auto taken = co_await engine->take_leases(); !taken) co_return taken;
   if (auto opened = co_await events->open(*engine); !opened) co_return opened;
-  co_return co_await engine->open();
+  if (auto opened = co_await engine->open(); !opened) co_return opened;
+  co_return co_await a2a_push->open();
 }
 
 Task<Result<void>> App::Parts::deploy_project(App* app) {
