@@ -17,6 +17,7 @@ using llm::Message;
 using llm::Role;
 
 constexpr std::size_t kPartsMax = 100;
+constexpr std::size_t kAnswerBytesMax = 64 * 1024;  ///< of others, that goes back to the model
 
 Json text_part(std::string_view text) { return llm::to_json(Content::make_text(std::string(text))); }
 
@@ -26,7 +27,8 @@ std::unexpected<Error> bad(std::string why) {
 
 bool is_call_kind(std::string_view kind) {
   return kind == kind::kTool || kind == kind::kMemory || kind == kind::kRefused || kind == kind::kSleep || kind == kind::kAsk ||
-         kind == kind::kApproval;
+         kind == kind::kApproval || kind == kind::kEvent || kind == kind::kDelegate || kind == kind::kFanOut || kind == kind::kHandOff ||
+         kind == kind::kHandBack;
 }
 
 /// A call by the model operation that asked for it and its id: some providers use an id again in every answer.
@@ -47,7 +49,59 @@ std::map<CallKey, const Operation*> results_of_calls(const std::vector<Operation
   return out;
 }
 
+std::string cut_to(std::string text, std::size_t bytes_max) {
+  if (text.size() > bytes_max) text = to_utf8_lossy(text.substr(0, bytes_max)) + "… (cut off)";
+  return text;
+}
+
+/// Destinations passed on the way here; never less than none.
+std::int64_t hops_of(const JsonObject& object) {
+  std::int64_t hops = get_int(object, "hops");
+  if (const JsonObject* data = get_object(object, "data")) hops = std::max(hops, get_int(*data, "hops"));
+  return std::clamp<std::int64_t>(hops, 0, 1'000'000);
+}
+
+/// What another agent's run left for this one's model.
+std::string answer_text(const Operation& op, std::size_t bytes_max) {
+  const JsonObject& result = object_of(op.result);
+  if (op.status == OperationStatus::Succeeded) {
+    const std::string text = cut_to(get_string(result, "text"), bytes_max);
+    return get_bool(result, "handed_back") ? op.name + " handed the conversation back to you: " + text : text;
+  }
+  if (op.status == OperationStatus::Cancelled) return "Cancelled before it ended.";
+  return op.name + " did not succeed: " + (op.error ? cut_to(op.error->message, 2'000) : "no reason given");
+}
+
 }  // namespace
+
+std::size_t gathered_bytes_max(std::size_t tasks) { return std::max<std::size_t>(kAnswerBytesMax / std::max<std::size_t>(tasks, 1), 1'024); }
+
+std::string fan_out_text(const Operation& operation, const std::vector<Operation>& operations) {
+  const JsonObject& result = object_of(operation.result);
+  const JsonArray* tasks = get_array(result, "tasks");
+  if (operation.status != OperationStatus::Succeeded || !tasks) return "This call was cancelled before it ended.";
+  std::string out;
+  std::int64_t good = 0;
+  for (std::size_t i = 0; i < tasks->size(); ++i) {
+    const JsonObject& task = object_of((*tasks)[i]);
+    const std::string state = get_string(task, "state");
+    good += state == "succeeded" ? 1 : 0;
+    out += "\n\n" + std::to_string(i + 1) + ". " + get_string(task, "agent") + ": " + state;
+    const auto child = std::ranges::find(operations, get_int(task, "operation", -1), &Operation::id);
+    if (state == "refused") out += ". " + get_string(task, "why");
+    if (child != operations.end() && (state == "succeeded" || state == "failed"))
+      out += (state == "failed" ? ". " : "\n") + answer_text(*child, gathered_bytes_max(tasks->size()));
+  }
+  return std::to_string(good) + " of " + std::to_string(tasks->size()) + " tasks succeeded (gather: " + get_string(result, "gather") +
+         (get_bool(result, "met") ? ")." : "): not as many as were needed.") + out;
+}
+
+Lineage lineage_of_input(const Json& input) {
+  const Json* lineage = get(object_of(input), "lineage");
+  Lineage out = lineage ? Lineage::from_json(*lineage) : Lineage{};
+  out.hops = std::max(out.hops, hops_of(object_of(input)));
+  return out;
+}
 
 Result<Json> normalise_input(const Json& input) {
   JsonObject out;
@@ -74,13 +128,15 @@ Result<Json> normalise_input(const Json& input) {
   }
   if (message && object) {
     for (const auto& member : *object)
-      if (member.key() != "message" && member.key() != "data")
+      if (member.key() != "message" && member.key() != "data" && member.key() != "hops")
         return bad("unknown key `" + std::string(member.key()) + "` beside `message`");
     if (const Json* data = get(*object, "data")) out["data"] = *data;
   }
   if (parts.empty()) return bad("the message is empty");
   if (parts.size() > kPartsMax) return bad("the message has more than 100 parts");
   out["message"] = std::move(parts);
+  // An event of another run, as it came out of a queue or a trigger without a mapping.
+  if (const std::int64_t hops = object ? hops_of(*object) : 0; hops > 0) out["hops"] = hops;
   return out;
 }
 
@@ -106,6 +162,8 @@ bool tool_result_is_error(const Operation& op) {
   if (op.kind == kind::kApproval) return true;
   if (op.status == OperationStatus::TimedOut && op.kind == kind::kAsk) return true;
   if (op.status != OperationStatus::Succeeded) return true;
+  if (op.kind == kind::kFanOut) return !get_bool(object_of(op.result), "met");
+  if (op.kind == kind::kEvent) return false;
   return get_bool(object_of(op.result), "is_error");
 }
 
@@ -128,6 +186,11 @@ std::string tool_result_text(const Operation& op) {
       return get_string(result, "answer") + (comment.empty() ? "" : "\nComment: " + comment);
     }
   }
+  if (op.kind == kind::kEvent && op.status == OperationStatus::TimedOut) return "Timed out: no such event came in time.";
+  if (op.kind == kind::kEvent && op.status == OperationStatus::Succeeded) return cut_to(to_text(op.result), kAnswerBytesMax);
+  if (op.kind == kind::kHandOff && op.status == OperationStatus::Succeeded && !get_bool(result, "handed_back"))
+    return op.name + " took the conversation over.";
+  if (op.type == engine::OperationType::ChainedInvoke) return answer_text(op, kAnswerBytesMax);
   if (op.status == OperationStatus::Succeeded) return get_string(result, "text");
   if (op.status == OperationStatus::Cancelled) return "This call was cancelled before it ended.";
   const std::string why = op.error ? op.error->message : "it failed";
@@ -148,7 +211,11 @@ std::vector<Message> conversation_of(const std::vector<Operation>& operations, s
       for (const std::string& call : open_calls) {
         const auto result = results.find({answer, call});
         const bool known = result != results.end();
-        message.content.push_back(Content::make_tool_result(call, known ? tool_result_text(*result->second) : "This call was not made.",
+        const bool gathers = known && result->second->kind == kind::kFanOut;
+        message.content.push_back(Content::make_tool_result(call,
+                                                            gathers ? fan_out_text(*result->second, operations)
+                                                            : known ? tool_result_text(*result->second)
+                                                                    : "This call was not made.",
                                                             !known || tool_result_is_error(*result->second)));
       }
       out.push_back(std::move(message));
@@ -166,6 +233,18 @@ std::vector<Message> conversation_of(const std::vector<Operation>& operations, s
       joined.push_back(message_of_input(op.input));
     } else if (op.kind == kind::kFeedback) {
       joined.push_back(Message::user(get_string(object_of(op.input), "text")));
+    } else if (op.kind == kind::kForward || op.kind == kind::kHandOff) {
+      // Another agent spoke in this conversation, instead of this run's model.
+      close_calls();
+      const bool ok = op.status == OperationStatus::Succeeded, back = get_bool(object_of(op.result), "handed_back");
+      if (ok && !back) {
+        Message message;
+        message.role = Role::Assistant;
+        message.content.push_back(Content::make_text(answer_text(op, kAnswerBytesMax)));
+        out.push_back(std::move(message));
+      } else if (op.kind == kind::kForward && op.status != OperationStatus::Cancelled) {
+        out.push_back(Message::user("(" + answer_text(op, kAnswerBytesMax) + " It is for you to answer now.)"));
+      }
     } else if (op.kind == kind::kModel && op.status == OperationStatus::Succeeded) {
       close_calls();
       answer = op.id;

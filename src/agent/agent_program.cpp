@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "agent/agent_input.h"
 #include "agent/agent_turn.h"
+#include "agent/delegation_tools.h"
 #include "agent/object_of.h"
 #include "base/assert.h"
 
@@ -19,15 +21,6 @@ using engine::OperationStatus;
 using engine::OperationType;
 
 constexpr std::int64_t kContinuationsMax = 3;
-constexpr std::int64_t kOutputTokensMin = 16;  ///< less is no useful answer
-constexpr std::int64_t kBytesPerTokenLow = 2;  ///< for reservations: few texts have fewer bytes a token
-constexpr std::int64_t kBytesPerTokenTypical = 3;
-
-std::int64_t size_of(const Json& value) {
-  if (const auto* text = value.if_string()) return static_cast<std::int64_t>(text->size());
-  return value.is_null() ? 0 : static_cast<std::int64_t>(to_text(value).size());
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const AgentProgram>> AgentProgram::make(AgentSpec spec, const llm::PriceTable& prices) {
@@ -47,6 +40,7 @@ Result<std::shared_ptr<const AgentProgram>> AgentProgram::make(AgentSpec spec, c
     out->fixed_bytes_ += static_cast<std::int64_t>(tool.name.size() + tool.description.size()) + size_of(tool.parameters) + 40;
     out->tools_.emplace(tool.name, std::move(entry));
   }
+  if (auto parameters = JsonSchema::compile(hand_back_tool().parameters)) out->hand_back_.emplace(std::move(*parameters));
   if (out->spec_.output_schema) {
     auto schema = JsonSchema::compile(*out->spec_.output_schema);
     if (!schema) return bad("output.schema", schema.error());
@@ -72,37 +66,30 @@ llm::NanoUsd AgentProgram::worst_price(std::int64_t input, std::int64_t output) 
   return worst;
 }
 
-void AgentProgram::save(Turn& turn) const {
-  const LoopState& state = turn.state;
-  turn.context.run.state = state.to_json();
-  JsonObject summary{
-      {"steps", state.steps}, {"input_tokens", state.input_used()}, {"output_tokens", state.output_used()}, {"nano_usd", state.spent}};
-  // A run that is cancelled during a model call ends with what that call may have cost beside what is known.
-  if (state.reserved > 0) summary["reserved_nano_usd"] = state.reserved;
-  turn.context.run.summary = std::move(summary);
-  if (turn.decision.complete && turn.context.session) {
-    JsonObject carried = object_of(turn.context.session->state);
-    carried["context_tokens"] = state.context_tokens + state.new_bytes / kBytesPerTokenTypical;
-    turn.context.session->state = std::move(carried);
-  }
-}
-
 Decision AgentProgram::begin(engine::ProgramContext context, const Json& input) const {
   Turn turn{context, {}, {}};
-  turn.state.new_bytes = fixed_bytes_ + size_of(input) + kMessageOverheadBytes;
-  if (context.session) turn.state.context_tokens = get_int(object_of(context.session->state), "context_tokens");
-  const std::int64_t carried = turn.state.context_tokens;
-  call_model(turn);
-  // For replay: the journal of a run does not hold its session.
-  if (carried > 0 && !turn.decision.start.empty()) turn.decision.start.front().input.as_object()["context_tokens"] = carried;
+  LoopState& state = turn.state;
+  state.lineage = lineage_of_input(input);
+  state.new_bytes = fixed_bytes_ + size_of(input) + kMessageOverheadBytes;
+  if (context.session) state.context_tokens = get_int(object_of(context.session->state), "context_tokens");
+  const std::int64_t carried = state.context_tokens;
+  if (!forward(turn, input)) {
+    call_model(turn);
+    // For replay: the journal of a run does not hold its session.
+    if (carried > 0 && !turn.decision.start.empty()) turn.decision.start.front().input.as_object()["context_tokens"] = carried;
+  }
+  tell(turn, nullptr);
   save(turn);
   return std::move(turn.decision);
 }
 
 Decision AgentProgram::message(engine::ProgramContext context, const Operation& operation) const {
   Turn turn{context, LoopState::from_json(context.run.state), {}};
-  ++turn.state.unseen;
   turn.state.new_bytes += size_of(operation.input) + kMessageOverheadBytes;
+  // Another agent answers in this conversation now: it is the one to read this.
+  const bool moved = std::ranges::any_of(turn.state.child_runs, [](const ChildRun& child) { return child.kind != kind::kDelegate && child.kind != kind::kTask; });
+  if (!moved || !forward(turn, operation.input)) ++turn.state.unseen;
+  tell(turn, nullptr);
   save(turn);
   return std::move(turn.decision);
 }
@@ -124,9 +111,14 @@ Decision AgentProgram::ended(engine::ProgramContext context, const Operation& op
     limit_answered(turn, operation);
   } else if (operation.kind == kind::kFeedback) {
     call_model(turn);
+  } else if (operation.kind == kind::kTranscript) {
+    transcript_ended(turn, operation);
+  } else if (operation.type == OperationType::ChainedInvoke) {
+    child_ended(turn, operation);
   } else {
     call_ended(turn, operation);
   }
+  tell(turn, &operation);
   save(turn);
   return std::move(turn.decision);
 }
@@ -139,12 +131,12 @@ void AgentProgram::fail_run(Turn& turn, Error error) const {
 
 void AgentProgram::call_model(Turn& turn) const {
   LoopState& state = turn.state;
-  if (spec_.limits.steps > 0 && state.steps >= spec_.limits.steps + state.granted_steps) return breach(turn, "steps");
+  const Amounts limits = limits_of(state), used = used_of(state);
+  if (limits.steps > 0 && used.steps >= limits.steps) return breach(turn, "steps");
   const std::int64_t context = state.context_tokens + state.new_bytes / kBytesPerTokenTypical;
   const bool compact = context + spec_.output_tokens_max > spec_.context.tokens_max && !state.compacted && state.context_tokens > 0;
   std::int64_t output_max = spec_.output_tokens_max;
-  if (spec_.limits.output_tokens > 0)
-    output_max = std::min(output_max, spec_.limits.output_tokens + state.granted_output - state.output_used());
+  if (limits.output_tokens > 0) output_max = std::min(output_max, limits.output_tokens - used.output_tokens);
   if (output_max < std::min(kOutputTokensMin, spec_.output_tokens_max)) return breach(turn, "output_tokens");
   if (!reserve(turn, output_max)) return;
   OperationRequest request;
@@ -157,128 +149,8 @@ void AgentProgram::call_model(Turn& turn) const {
     state.compacted = false;
   }
   request.input = JsonObject{{"step", state.steps}, {"output_tokens_max", state.reserved_output}};
+  if (can_hand_back(state)) request.input.as_object()["hand_back"] = true;
   turn.start(std::move(request));
-}
-
-bool AgentProgram::reserve(Turn& turn, std::int64_t output_max) const {
-  LoopState& state = turn.state;
-  const std::int64_t input = state.context_tokens + state.new_bytes / kBytesPerTokenLow + 1;
-  if (spec_.limits.input_tokens > 0 && state.input_used() + input > spec_.limits.input_tokens + state.granted_input) {
-    breach(turn, "input_tokens");
-    return false;
-  }
-  if (spec_.limits.usd > 0) {
-    const llm::NanoUsd room = spec_.limits.usd + state.granted_usd - state.spent;
-    // A somewhat shorter answer may still fit; a stump would be of no use.
-    const std::int64_t shortest = std::max(kOutputTokensMin, spec_.output_tokens_max / 2);
-    if (worst_price(input, output_max) > room) output_max = std::min(output_max, shortest);
-    if (worst_price(input, output_max) > room) {
-      breach(turn, "usd");
-      return false;
-    }
-  }
-  state.reserved = worst_price(input, output_max);
-  state.reserved_input = input;
-  state.reserved_output = output_max;
-  return true;
-}
-
-void AgentProgram::assume_spent(LoopState& state) const {
-  state.spent += state.reserved;
-  state.assumed_input += state.reserved_input;
-  state.assumed_output += state.reserved_output;
-}
-
-void AgentProgram::settle(Turn& turn, const Operation& operation) const {
-  LoopState& state = turn.state;
-  if (operation.status == OperationStatus::Succeeded) {
-    const JsonObject& meta = object_of(operation.meta);
-    llm::Usage usage;
-    if (const Json* given = get(meta, "usage")) usage = llm::usage_from_json(*given);
-    // Every request has input: a provider that tells of none does not count.
-    const bool counted = usage.total_input() > 0;
-    if (counted) {
-      state.usage += usage;
-      state.spent += get_int(meta, "nano_usd");
-    } else {
-      assume_spent(state);
-    }
-    if (operation.kind == kind::kModel) {
-      const std::int64_t estimate = state.context_tokens + (state.new_bytes + size_of(operation.result)) / kBytesPerTokenTypical;
-      state.context_tokens = counted ? usage.total_input() + usage.output : estimate;
-      state.new_bytes = 0;
-    }
-  } else if (operation.error && operation.error->retry == Retry::OutcomeUnknown && state.breached.empty()) {
-    assume_spent(state);
-  }
-  state.reserved = state.reserved_input = state.reserved_output = 0;
-}
-
-bool AgentProgram::may_repeat(engine::ProgramContext context, const engine::PendingOperation& operation, const Error& error) const {
-  if ((operation.kind != kind::kModel && operation.kind != kind::kCompact) || error.retry != Retry::OutcomeUnknown) return true;
-  LoopState state = LoopState::from_json(context.run.state);
-  assume_spent(state);
-  const Limits& limits = spec_.limits;
-  if (limits.usd > 0 && state.spent + state.reserved > limits.usd + state.granted_usd) state.breached = "usd";
-  if (limits.input_tokens > 0 && state.input_used() + state.reserved_input > limits.input_tokens + state.granted_input)
-    state.breached = "input_tokens";
-  if (limits.output_tokens > 0 && state.output_used() + state.reserved_output > limits.output_tokens + state.granted_output)
-    state.breached = "output_tokens";
-  const bool allowed = state.breached.empty();
-  Turn turn{context, std::move(state), {}};
-  save(turn);
-  return allowed;
-}
-
-void AgentProgram::breach(Turn& turn, std::string_view limit) const {
-  const LoopState& state = turn.state;
-  const Limits& limits = spec_.limits;
-  JsonObject input{{"limit", limit}};
-  std::string used, allowed;
-  const auto numbers = [&](std::int64_t is, std::int64_t max) {
-    input["used"] = is;
-    input["max"] = max;
-    used = std::to_string(is);
-    allowed = std::to_string(max);
-  };
-  if (limit == "steps") numbers(state.steps, limits.steps + state.granted_steps);
-  if (limit == "input_tokens") numbers(state.input_used(), limits.input_tokens + state.granted_input);
-  if (limit == "output_tokens") numbers(state.output_used(), limits.output_tokens + state.granted_output);
-  if (limit == "usd") {
-    input["used"] = static_cast<double>(state.spent) / 1e9;
-    input["max"] = static_cast<double>(limits.usd + state.granted_usd) / 1e9;
-    used = fmt::format("${:.4f}", static_cast<double>(state.spent) / 1e9);
-    allowed = fmt::format("${:.4f}", static_cast<double>(limits.usd + state.granted_usd) / 1e9);
-  }
-  std::string text = fmt::format("The next model call would exceed the limit on {}: {} of {} used.", limit, used, allowed);
-  if (limits.on_breach == Limits::OnBreach::Stop)
-    return fail_run(turn, Error{"limit.exceeded", text + " Raise limits." + std::string(limit), Retry::Never});
-  input["question"] = text + " Continue or stop?";
-  OperationRequest request;
-  request.type = OperationType::Callback;
-  request.name = "limit";
-  request.kind = kind::kLimit;
-  request.input = std::move(input);
-  turn.start(std::move(request));
-}
-
-void AgentProgram::limit_answered(Turn& turn, const Operation& operation) const {
-  LoopState& state = turn.state;
-  const JsonObject& result = object_of(operation.result);
-  const std::string limit = get_string(object_of(operation.input), "limit");
-  if (operation.status != OperationStatus::Succeeded || !get_bool(result, "continue"))
-    return fail_run(turn, Error{"limit.exceeded", "the limit on " + limit + " was reached and nobody extended it", Retry::Never});
-  const JsonObject* add = get_object(result, "add");
-  const JsonObject more = add ? *add : JsonObject{};
-  // Nothing said: as much again as the limit allowed.
-  const auto grant = [&](std::string_view name, std::int64_t as_before) {
-    return more.empty() && limit == name ? as_before : get_int(more, name);
-  };
-  state.granted_steps += grant("steps", spec_.limits.steps);
-  state.granted_input += grant("input_tokens", spec_.limits.input_tokens);
-  state.granted_output += grant("output_tokens", spec_.limits.output_tokens);
-  state.granted_usd += more.empty() && limit == "usd" ? spec_.limits.usd : static_cast<llm::NanoUsd>(get_double(more, "usd") * 1e9);
-  call_model(turn);
 }
 
 void AgentProgram::model_failed(Turn& turn, const Operation& operation) const {

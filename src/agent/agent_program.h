@@ -27,12 +27,23 @@ inline constexpr std::string_view kAsk = "ask";            ///< CALLBACK. input 
 inline constexpr std::string_view kApproval =
     "approval";                                      ///< CALLBACK. input {call, tool, arguments, question}; result {approved, comment, by}
 inline constexpr std::string_view kLimit = "limit";  ///< CALLBACK. input {limit, used, max, question}; result {continue, add, by}
+inline constexpr std::string_view kEvent = "event";  ///< CALLBACK. input {call, arguments, type, key}; result: the event's JSON
+/// CHAINED_INVOKE of another agent: input {call?, agent, input, session?, wall_time_ms?, lineage} (see AgentRegistry::chained), result: that
+/// run's; meta {run, summary}.
+inline constexpr std::string_view kDelegate = "delegate";
+inline constexpr std::string_view kTask = "fan_out_task";
+inline constexpr std::string_view kHandOff = "hand_off";
+inline constexpr std::string_view kForward = "forward";        ///< the input of the run, or a message that joined, for who holds the conversation
+inline constexpr std::string_view kFanOut = "fan_out";         ///< CONTEXT. input {call, gather, needed, tasks}; result {met, tasks: [{agent, state, …}]}
+inline constexpr std::string_view kTranscript = "transcript";  ///< STEP before a hand_off. input {call}; result {text}
+inline constexpr std::string_view kHandBack = "hand_back";     ///< CONTEXT. input {call, message}
 }  // namespace kind
 
 /// The agent loop as a persisted state machine: model → tools → model … → answer. Pure (see engine::Program).
 ///
 /// Budget: before a model call its worst case is reserved, together with the intent; afterwards the reservation is replaced by what the
-/// call cost, together with the result. A call that was cut off may have been billed: its reservation stays spent.
+/// call cost, together with the result. A call that was cut off may have been billed: its reservation stays spent. Another agent's run gets a
+/// share of the budget in the same way: reserved with the invoke, replaced by what it and all below it used when its end comes back.
 class AgentProgram final : public engine::Program {
  public:
   /// Error: `agent.invalid` (a schema does not compile).
@@ -43,6 +54,7 @@ class AgentProgram final : public engine::Program {
   engine::Decision message(engine::ProgramContext context, const engine::Operation& operation) const override;
   bool may_repeat(engine::ProgramContext context, const engine::PendingOperation& operation, const Error& error) const override;
   engine::OnUnknownOutcome on_unknown(engine::ProgramContext context, const engine::PendingOperation& operation) const override;
+  std::vector<Json> farewell(const engine::Execution& run) const override;
 
   const AgentSpec& spec() const { return spec_; }
 
@@ -76,6 +88,37 @@ class AgentProgram final : public engine::Program {
   void limit_answered(Turn& turn, const engine::Operation& operation) const;
   void compacted(Turn& turn, const engine::Operation& operation) const;
   void fail_run(Turn& turn, Error error) const;
+
+  // agent_budget.cpp
+  Amounts own_limits(const LoopState& state) const;
+  Amounts limits_of(const LoopState& state) const;  ///< what the run itself and its share from above allow; 0: no limit
+  Amounts used_of(const LoopState& state) const;    ///< what counts against them, without the model call under way
+  Result<Amounts> share_for(const LoopState& state, const Delegation& delegation, std::int64_t sharers) const;
+  void settle_child(Turn& turn, const engine::Operation& operation) const;
+  void drop_child(Turn& turn, std::int64_t operation) const;
+
+  // agent_children.cpp
+  bool can_hand_back(const LoopState& state) const;
+  bool ends_turn(const LoopState& state, const CallState& call) const;  ///< hand_off and hand_back: after all other calls
+  std::string refusal_of(const LoopState& state, const Delegation* delegation) const;
+  void invoke(Turn& turn, const Delegation& delegation, std::string_view kind, JsonObject input, const Amounts& share) const;
+  std::string conversation_key(const Turn& turn) const;
+  void start_delegate(Turn& turn, CallState& call) const;
+  void start_fan_out(Turn& turn, CallState& call) const;
+  void fill_fan_out(Turn& turn, CallState& call) const;
+  void finish_fan_out(Turn& turn, CallState& call) const;
+  void start_hand_off(Turn& turn, CallState& call) const;
+  void hand_back(Turn& turn, CallState& call) const;
+  void transcript_ended(Turn& turn, const engine::Operation& operation) const;
+  bool forward(Turn& turn, const Json& input) const;  ///< false: this agent holds its conversation itself
+  void child_ended(Turn& turn, const engine::Operation& operation) const;
+  void task_ended(Turn& turn, CallState& call, TaskState& task, const engine::Operation& operation) const;
+  void answer_came(Turn& turn, const engine::Operation& operation) const;
+  void refuse_call(Turn& turn, CallState& call, std::string why) const;
+
+  /// Adds to the decision what destinations want to know of it. agent_tell.cpp
+  void tell(Turn& turn, const engine::Operation* ended) const;
+
   void save(Turn& turn) const;
   engine::OperationRetry retry_of(const RetryPolicy& policy) const;
   llm::NanoUsd worst_price(std::int64_t input, std::int64_t output) const;
@@ -84,6 +127,7 @@ class AgentProgram final : public engine::Program {
   std::vector<llm::Price> prices_;
   std::map<std::string, Tool, std::less<>> tools_;
   std::optional<JsonSchema> output_schema_;
+  std::optional<JsonSchema> hand_back_;  ///< of its arguments
   std::int64_t fixed_bytes_ = 0;  ///< instructions and tool definitions: part of every request
 };
 

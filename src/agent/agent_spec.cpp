@@ -17,7 +17,11 @@ struct Named {
 constexpr std::array kKinds{
     Named{ToolSpec::Kind::Http, "http"},        Named{ToolSpec::Kind::Command, "command"},      Named{ToolSpec::Kind::AskPerson, "ask"},
     Named{ToolSpec::Kind::Sleep, "sleep"},      Named{ToolSpec::Kind::WaitUntil, "wait_until"}, Named{ToolSpec::Kind::Memory, "memory"},
-    Named{ToolSpec::Kind::Function, "function"}};
+    Named{ToolSpec::Kind::Function, "function"},
+    Named{ToolSpec::Kind::WaitForEvent, "wait_for_event"},
+    Named{ToolSpec::Kind::Delegate, "delegate"},
+    Named{ToolSpec::Kind::FanOut, "fan_out"},
+    Named{ToolSpec::Kind::HandOff, "hand_off"}};
 constexpr std::array kWhenBusy{Named{WhenBusy::Queue, "queue"}, Named{WhenBusy::Reject, "reject"}, Named{WhenBusy::Steer, "steer"}};
 constexpr std::array kOnUnknown{Named{OnUnknown::Ask, "ask"}, Named{OnUnknown::Fail, "fail"}, Named{OnUnknown::Retry, "retry"}};
 constexpr std::array kOnBreach{Named{Limits::OnBreach::Ask, "ask"}, Named{Limits::OnBreach::Stop, "stop"}};
@@ -62,6 +66,7 @@ Json to_json(const Limits& limits) {
                     {"output_tokens", limits.output_tokens},
                     {"nano_usd", limits.usd},
                     {"parallel_tool_calls", limits.parallel_tool_calls},
+                    {"depth", limits.depth},
                     {"on_breach", name_of(kOnBreach, limits.on_breach)}};
 }
 
@@ -93,6 +98,10 @@ class Fields {
     if (!value.is_int64() || value.get_int64() < least)
       throw BadSpec{fmt::format("`{}` must be an integer of at least {}", at(key), least)};
     return value.get_int64();
+  }
+  /// Of a key that earlier versions did not write.
+  std::int64_t integer_or(std::string_view key, std::int64_t least, std::int64_t most, std::int64_t otherwise) const {
+    return find(key) != nullptr ? std::min(integer(key, least), most) : otherwise;
   }
   Millis millis(std::string_view key) const { return Millis{integer(key)}; }
   bool boolean(std::string_view key) const {
@@ -156,7 +165,29 @@ Limits limits_from(const Fields& in) {
           .output_tokens = in.integer("output_tokens"),
           .usd = in.integer("nano_usd"),
           .parallel_tool_calls = std::min(in.integer("parallel_tool_calls", 1), Limits::kParallelToolCallsMax),
+          .depth = in.integer_or("depth", 0, Limits::kDepthMax, Limits{}.depth),
           .on_breach = in.word("on_breach", kOnBreach)};
+}
+
+template <class T>
+T taken(Result<T> read, const std::string& where) {
+  if (!read) throw BadSpec{fmt::format("`{}`: {}", where, read.error().message)};
+  return *std::move(read);
+}
+
+/// What earlier versions did not write.
+void read_delegation(AgentSpec& spec, const Fields& in) {
+  if (in.find("agents") != nullptr) {
+    const JsonArray& agents = in.list("agents");
+    for (std::size_t i = 0; i < agents.size(); ++i)
+      spec.agents.push_back(taken(delegation_from_json(agents[i]), fmt::format("agents.{}", i)));
+  }
+  if (in.find("fan_out") != nullptr) {
+    const Fields fan_out = in.inner("fan_out");
+    spec.fan_out = {.parallel = std::min(fan_out.integer("parallel", 1), FanOutPolicy::kParallelMax),
+                    .children = std::min(fan_out.integer("children", 1), FanOutPolicy::kChildrenMax)};
+  }
+  if (const Json* destinations = in.find("destinations")) spec.destinations = taken(destinations_from_json(*destinations), "destinations");
 }
 
 AgentSpec agent_from(const Fields& in) {
@@ -186,6 +217,7 @@ AgentSpec agent_from(const Fields& in) {
   spec.context = {.tokens_max = context.integer("tokens_max", 1), .keep_messages = context.integer("keep_messages")};
   const JsonArray& tools = in.list("tools");
   for (std::size_t i = 0; i < tools.size(); ++i) spec.tools.push_back(tool_from({tools[i], fmt::format("tools.{}", i)}));
+  read_delegation(spec, in);
   if (const Json* schema = in.find("output_schema")) spec.output_schema = *schema;
   spec.output_retries = in.integer("output_retries");
   spec.base_dir = in.text("base_dir");
@@ -197,6 +229,11 @@ AgentSpec agent_from(const Fields& in) {
 const ToolSpec* AgentSpec::find_tool(std::string_view tool_name) const {
   const auto found = std::ranges::find(tools, tool_name, &ToolSpec::name);
   return found == tools.end() ? nullptr : &*found;
+}
+
+const Delegation* AgentSpec::find_delegation(std::string_view agent_name) const {
+  const auto found = std::ranges::find(agents, agent_name, &Delegation::agent);
+  return found == agents.end() ? nullptr : &*found;
 }
 
 Json to_json(const AgentSpec& spec) {
@@ -222,6 +259,13 @@ Json to_json(const AgentSpec& spec) {
                  {"base_dir", spec.base_dir}};
   if (spec.temperature) out["temperature"] = *spec.temperature;
   if (spec.output_schema) out["output_schema"] = *spec.output_schema;
+  if (!spec.agents.empty()) {
+    JsonArray agents;
+    for (const Delegation& each : spec.agents) agents.push_back(to_json(each));
+    out["agents"] = std::move(agents);
+    out["fan_out"] = JsonObject{{"parallel", spec.fan_out.parallel}, {"children", spec.fan_out.children}};
+  }
+  if (!spec.destinations.empty()) out["destinations"] = to_json(spec.destinations);
   return out;
 }
 

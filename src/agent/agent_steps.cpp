@@ -21,6 +21,7 @@ constexpr std::string_view kSharedMemory = "meta/memory/";
 constexpr std::size_t kMemoryListMax = 1000;
 constexpr std::size_t kConversationsMax = 2000;
 constexpr std::int64_t kSummaryTokensMax = 2048;
+constexpr std::size_t kTranscriptBytesMax = 24 * 1024;
 constexpr std::string_view kSummaryInstructions =
     "You summarise a conversation between a user and an assistant that used tools, so that the assistant can go on without it. "
     "Keep every fact, name, number, identifier, decision, promise and open question. Write plain text, nothing else.";
@@ -74,6 +75,7 @@ class Steps final : public AgentSteps {
     if (kind == kind::kRefused) co_return text_outcome(get_string(input, "text"), true);
     if (kind == kind::kFeedback) co_return text_outcome(get_string(input, "text"), false);
     if (kind == kind::kMemory) co_return co_await use_memory(std::move(call));
+    if (kind == kind::kTranscript) co_return co_await write_transcript(std::move(call));
     const auto version = deps_.registry->version(call.program, call.version);
     if (!version) co_return failed({"program.not_found", "the version that this run started with is not deployed any more", Retry::Never});
     if (kind == kind::kTool) co_return co_await call_tool(std::move(call), version);
@@ -158,7 +160,7 @@ class Steps final : public AgentSteps {
       kept = split_for_summary(*messages, static_cast<std::size_t>(std::max<std::int64_t>(spec.context.keep_messages, 1)));
       llm_call.request = summary_request(spec, *messages, std::min(output_max, kSummaryTokensMax));
     } else {
-      llm_call.request = make_request(spec, std::move(*messages), output_max);
+      llm_call.request = make_request(spec, std::move(*messages), object_of(call.operation.input));
     }
     const std::string request_hash = hash_of(llm_call.request);
     llm_call.cancel = call.cancel;
@@ -219,6 +221,23 @@ class Steps final : public AgentSteps {
     for (const llm::Message& message : kept) kept_json.push_back(llm::to_json(message));
     const auto bytes = static_cast<std::int64_t>(to_text(Json(kept_json)).size());
     return JsonObject{{"summary", std::move(summary)}, {"kept", std::move(kept_json)}, {"kept_bytes", bytes}};
+  }
+
+  /// The conversation as text for who takes it over, its end first if it is long; without the call that hands it over.
+  Task<StepOutcome> write_transcript(StepCall call) {
+    auto messages = co_await conversation(call);
+    if (!messages) co_return failed({messages.error().code, messages.error().message, Retry::Safe});
+    const std::string handing = get_string(object_of(call.operation.input), "call");
+    std::string text;
+    for (llm::Message& message : *messages) {
+      std::erase_if(message.content, [&](const llm::Content& part) {
+        const bool is_call = part.kind == llm::Content::Kind::ToolCall || part.kind == llm::Content::Kind::ToolResult;
+        return part.kind == llm::Content::Kind::Reasoning || (is_call && part.id == handing);
+      });
+      text += lines_of(message);
+    }
+    if (text.size() > kTranscriptBytesMax) text = "…" + to_utf8_lossy(text.substr(text.size() - kTranscriptBytesMax));
+    co_return text_outcome(std::move(text), false);
   }
 
   Task<StepOutcome> call_tool(StepCall call, std::shared_ptr<const AgentVersion> version) {

@@ -4,6 +4,7 @@
 
 #include "agent/agent_input.h"
 #include "agent/agent_turn.h"
+#include "agent/delegation_tools.h"
 #include "agent/object_of.h"
 
 namespace mayfly::agent {
@@ -33,7 +34,8 @@ void AgentProgram::take_calls(Turn& turn, const llm::Message& message, Ending en
     const bool cut_off = ending == Ending::CutOff && (!part.arguments.is_object() || (may_be_cut && part.arguments.get_object().empty()));
     CallState call{part.id, part.name, CallState::Stage::Waiting, 0, part.arguments, {}};
     const auto tool = tools_.find(part.name);
-    if (tool == tools_.end()) {
+    const bool hands_back = part.name == tool_name::kHandBack && can_hand_back(turn.state);
+    if (tool == tools_.end() && !hands_back) {
       std::string names;
       for (const auto& [name, entry] : tools_) names += (names.empty() ? "" : ", ") + name;
       call.refusal = "There is no tool '" + part.name + "'. " + (names.empty() ? "You have no tools." : "You have: " + names + ".");
@@ -46,7 +48,8 @@ void AgentProgram::take_calls(Turn& turn, const llm::Message& message, Ending en
         if (auto repaired = repair_json_object(part.text)) call.arguments = std::move(*repaired);
       if (!call.arguments.is_object()) {
         call.refusal = "The arguments are not a JSON object. Call the tool again with valid JSON.";
-      } else if (const auto problems = tool->second.parameters.validate(call.arguments); !problems.empty()) {
+      } else if (const auto problems = (hands_back ? *hand_back_ : tool->second.parameters).validate(call.arguments);
+                 !problems.empty()) {
         call.refusal = "The arguments do not match the tool's schema:";
         for (std::size_t i = 0; i < std::min<std::size_t>(problems.size(), 10); ++i) call.refusal += "\n- " + problems[i];
       }
@@ -61,17 +64,26 @@ void AgentProgram::take_calls(Turn& turn, const llm::Message& message, Ending en
 
 void AgentProgram::advance_calls(Turn& turn) const {
   const std::int64_t parallel = std::max<std::int64_t>(spec_.limits.parallel_tool_calls, 1);
-  std::int64_t running = std::ranges::count_if(turn.state.calls, [](const CallState& call) {
-    return call.stage == CallState::Stage::Running || call.stage == CallState::Stage::Approval;
-  });
-  for (CallState& call : turn.state.calls) {
-    if (running >= parallel) return;
-    if (call.stage != CallState::Stage::Waiting) continue;
-    start_call(turn, call);
-    ++running;
+  std::vector<CallState>& calls = turn.state.calls;
+  const auto running = [&] {
+    return std::ranges::count_if(
+        calls, [](const CallState& call) { return call.stage == CallState::Stage::Running || call.stage == CallState::Stage::Approval; });
+  };
+  for (CallState& call : calls) {
+    if (running() >= parallel) return;
+    if (call.stage == CallState::Stage::Waiting && !ends_turn(turn.state, call)) start_call(turn, call);
+    if (turn.decision.complete) return;
   }
-  if (running > 0) return;
-  turn.state.calls.clear();
+  if (running() > 0) return;
+  // What moves the conversation comes last, and once.
+  for (CallState& call : calls) {
+    if (call.stage != CallState::Stage::Waiting) continue;
+    if (running() > 0) call.refusal = "Not done: the conversation can move only once at a time.";
+    if (turn.decision.complete) return;
+    start_call(turn, call);
+  }
+  if (running() > 0 || turn.decision.complete) return;
+  calls.clear();
   call_model(turn);
 }
 
@@ -85,6 +97,7 @@ void AgentProgram::start_call(Turn& turn, CallState& call) const {
     request.input = JsonObject{{"call", call.id}, {"text", std::exchange(call.refusal, {})}};
     return turn.start(std::move(request));
   }
+  if (call.tool == tool_name::kHandBack && can_hand_back(turn.state)) return hand_back(turn, call);
   const Tool& tool = tools_.find(call.tool)->second;
   const bool needs_approval = tool.always_approve || (tool.approval && tool.approval->validate(call.arguments).empty());
   if (!needs_approval) return request_tool(turn, call, tool);
@@ -101,6 +114,9 @@ void AgentProgram::start_call(Turn& turn, CallState& call) const {
 
 void AgentProgram::request_tool(Turn& turn, CallState& call, const Tool& tool) const {
   const ToolSpec& spec = *tool.spec;
+  if (spec.kind == ToolSpec::Kind::Delegate) return start_delegate(turn, call);
+  if (spec.kind == ToolSpec::Kind::FanOut) return start_fan_out(turn, call);
+  if (spec.kind == ToolSpec::Kind::HandOff) return start_hand_off(turn, call);
   const JsonObject& config = object_of(spec.config);
   const Json arguments_value = std::exchange(call.arguments, nullptr);
   const JsonObject& arguments = object_of(arguments_value);
@@ -134,6 +150,25 @@ void AgentProgram::request_tool(Turn& turn, CallState& call, const Tool& tool) c
       if (const Millis timeout{get_int(config, "timeout_ms")}; timeout.count() > 0) request.due = turn.context.now + timeout;
       break;
     }
+    case ToolSpec::Kind::WaitForEvent: {
+      request.type = OperationType::Callback;
+      request.kind = kind::kEvent;
+      const std::string type = get_string(config, "type"), key = get_string(config, "key", get_string(arguments, "key"));
+      const TimePoint until = turn.context.now + Millis{get_int(config, "timeout_ms")};
+      request.due = until;
+      input["type"] = type;
+      input["key"] = key;
+      turn.decision.send.push_back(JsonObject{{"kind", "wait"},
+                                              {"run", turn.context.run.id},
+                                              {"operation", turn.next_operation()},
+                                              {"type", type},
+                                              {"key", key},
+                                              {"until", to_unix_ms(until)}});
+      break;
+    }
+    case ToolSpec::Kind::Delegate:
+    case ToolSpec::Kind::FanOut:
+    case ToolSpec::Kind::HandOff: break;  // above
     case ToolSpec::Kind::Memory:
       request.kind = kind::kMemory;
       request.retry = retry_of(spec.retry);

@@ -2,10 +2,18 @@
 
 #include "agent/agent_program.h"
 
-/// Private to the loop: shared by agent_program.cpp (the loop and its budget) and agent_tool_calls.cpp.
+/// Private to the loop: shared by agent_program.cpp (the loop), agent_budget.cpp, agent_tool_calls.cpp, agent_children.cpp and agent_tell.cpp.
 namespace mayfly::agent {
 
 inline constexpr std::int64_t kMessageOverheadBytes = 80;  ///< roles, ids and framing of one message, generously
+inline constexpr std::int64_t kOutputTokensMin = 16;       ///< less is no useful answer
+inline constexpr std::int64_t kBytesPerTokenLow = 2;       ///< for reservations: few texts have fewer bytes a token
+inline constexpr std::int64_t kBytesPerTokenTypical = 3;
+
+inline std::int64_t size_of(const Json& value) {
+  if (const auto* text = value.if_string()) return static_cast<std::int64_t>(text->size());
+  return value.is_null() ? 0 : static_cast<std::int64_t>(to_text(value).size());
+}
 
 /// Model, tool and error texts that go back to the model are bounded.
 inline std::string cut(std::string text) {

@@ -5,6 +5,7 @@
 
 #include "agent/agent_input.h"
 #include "agent/agent_program.h"
+#include "agent/delegation_tools.h"
 #include "base/hash.h"
 
 namespace mayfly::agent {
@@ -101,14 +102,15 @@ Task<Result<std::vector<llm::Message>>> ConversationReader::before(std::string s
   co_return out;
 }
 
-llm::LlmRequest make_request(const AgentSpec& spec, std::vector<llm::Message> messages, std::int64_t output_tokens_max) {
+llm::LlmRequest make_request(const AgentSpec& spec, std::vector<llm::Message> messages, const JsonObject& model_input) {
   llm::LlmRequest request;
   request.model = spec.models.front().substr(spec.models.front().find('/') + 1);
   request.system = spec.instructions;
   request.messages = std::move(messages);
   for (const ToolSpec& tool : spec.tools) request.tools.push_back({tool.name, tool.description, tool.parameters});
+  if (get_bool(model_input, "hand_back")) request.tools.push_back(hand_back_tool());
   request.parallel_tool_calls = spec.limits.parallel_tool_calls > 1;
-  request.output_tokens_max = output_tokens_max;
+  request.output_tokens_max = get_int(model_input, "output_tokens_max", spec.output_tokens_max);
   request.temperature = spec.temperature;
   request.reasoning = spec.reasoning;
   request.output_schema = spec.output_schema;

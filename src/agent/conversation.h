@@ -27,7 +27,8 @@ class ConversationReader {
 };
 
 /// The request of one model call: the same function serves the call itself, replay and cassettes.
-llm::LlmRequest make_request(const AgentSpec& spec, std::vector<llm::Message> messages, std::int64_t output_tokens_max);
+/// `model_input`: the input of the operation.
+llm::LlmRequest make_request(const AgentSpec& spec, std::vector<llm::Message> messages, const JsonObject& model_input);
 /// SHA-256 over all fields, whatever the order of keys in JSON values: what the journal keeps of a request. Stable.
 std::string hash_of(const llm::LlmRequest& request);
 

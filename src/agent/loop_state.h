@@ -4,11 +4,31 @@
 #include <string>
 #include <vector>
 
+#include "agent/lineage.h"
 #include "base/json.h"
 #include "llm/message.h"
 #include "llm/prices.h"
 
 namespace mayfly::agent {
+
+/// One task of a `fan_out`.
+struct TaskState {
+  enum class Stage { Waiting, Running, Succeeded, Failed, Cancelled, Refused };
+  Stage stage = Stage::Waiting;
+  std::string agent;
+  std::int64_t operation = 0;  ///< once it was started
+  std::string why;             ///< refused
+  Json task;                   ///< {task, data?}, until its operation holds it
+};
+
+std::string_view to_string(TaskState::Stage stage);
+
+/// A run of another agent that works for this one.
+struct ChildRun {
+  std::int64_t operation = 0;
+  std::string kind;  ///< of the operation
+  Amounts reserved;
+};
 
 /// One tool call of the newest model answer.
 struct CallState {
@@ -19,6 +39,9 @@ struct CallState {
   std::int64_t operation = 0;
   Json arguments;       ///< until its operation holds them
   std::string refusal;  ///< set: the call is not made, and this is what the model is told
+  std::vector<TaskState> tasks = {};  ///< of fan_out; `operation` is its CONTEXT
+  std::string gather = {};            ///< all, first or quorum
+  std::int64_t needed = 0;       ///< tasks that must succeed
 };
 
 /// What the loop remembers between two events: the `state` of its Execution. Bounded; the conversation is in the journal.
@@ -44,6 +67,15 @@ struct LoopState {
   std::string breached;    ///< a limit that forbade repeating a model call
   bool compacted = false;  ///< since the last model call
   std::vector<CallState> calls;
+
+  Lineage lineage;
+  std::int64_t children = 0;         ///< started so far
+  std::vector<ChildRun> child_runs;  ///< at work
+  Amounts children_used;             ///< of those that ended, with all below them; of those cut off what was reserved
+  Amounts children_reserved;         ///< of those at work
+  std::int64_t charged_steps = 0;    ///< of `children_used.steps`, those that count against this run's limit
+  std::int64_t answered_by = 0;      ///< the newest operation through which another agent answered for this one
+  Json answer;                       ///< its answer, while more are awaited
 
   static LoopState from_json(const Json& value);
   Json to_json() const;

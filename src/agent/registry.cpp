@@ -159,6 +159,31 @@ Error AgentRegistry::not_found(const std::string& name) const {
                Retry::Never};
 }
 
+Result<engine::StartRequest> AgentRegistry::chained(const JsonObject& invoke) {
+  if (!invoke.contains("agent")) return engine::ProgramHost::chained(invoke);
+  const std::string name = get_string(invoke, "agent");
+  const auto found = agents_.find(name);
+  if (found == agents_.end()) return std::unexpected(not_found(name));
+  engine::StartRequest out;
+  out.program = name;
+  // Of a removed agent nothing starts (there is no version 0), but a run that was started before is found and can be cancelled.
+  out.version = found->second->current;
+  out.session_key = get_string(invoke, "session");
+  JsonObject input;
+  if (const JsonObject* given = get_object(invoke, "input")) input = *given;
+  if (const Json* lineage = get(invoke, "lineage")) input["lineage"] = *lineage;
+  out.input = std::move(input);
+  out.wall_time_max = Millis{get_int(invoke, "wall_time_ms")};
+  // Always its own run: one that joined another could be neither answered for nor cancelled alone.
+  out.when_busy = engine::BusyPolicy::Queue;
+  if (const auto agent = current(name)) {
+    const Millis own = agent->spec.limits.wall_time;
+    if (own.count() > 0) out.wall_time_max = out.wall_time_max.count() > 0 ? std::min(out.wall_time_max, own) : own;
+    out.waiting_max = agent->spec.session.queue_max;
+  }
+  return out;
+}
+
 std::shared_ptr<const engine::Program> AgentRegistry::find(const std::string& name, std::int64_t version) {
   const auto found = agents_.find(name);
   if (found == agents_.end()) return nullptr;

@@ -46,6 +46,8 @@ class AgentRegistry final : public engine::ProgramHost {
   Error not_found(const std::string& name) const;
 
   std::shared_ptr<const engine::Program> find(const std::string& name, std::int64_t version) override;
+  /// {"agent": NAME, "input", "lineage", "session"?, "wall_time_ms"?}: a run of the agent's current version at this moment.
+  Result<engine::StartRequest> chained(const JsonObject& invoke) override;
 
  private:
   struct Entry;

@@ -29,10 +29,12 @@ class Replay {
     run_.program = run.program;
     run_.session = run.session;
     run_.keyed = run.keyed;
+    run_.deadline = run.deadline;
     session_.id = run.session;
     const auto first = std::ranges::find(description.operations, 1, &Operation::id);
     if (first == description.operations.end()) return;
     if (const Json* carried = get(object_of(first->input), "context_tokens")) session_.state = JsonObject{{"context_tokens", *carried}};
+    if (first->kind == kind::kForward) session_.state = JsonObject{{"holder", JsonObject{{"agent", first->name}}}};
   }
 
   ReplayReport drive(const AgentProgram& program) {
@@ -74,6 +76,7 @@ class Replay {
     if (op.kind == kind::kModel && op.status == OperationStatus::Succeeded) compare_requests(op);
     if (report_.first_difference) return;
     requested_.erase(request);
+    if (op.kind == kind::kFanOut || op.kind == kind::kHandBack) return;  // the program ended these itself
     repeat_unknown(program, op);
     take(program.ended(context(op.ended), op));
   }
@@ -89,10 +92,9 @@ class Replay {
 
   void compare_requests(const Operation& op) {
     ++report_.model_calls;
-    const std::int64_t output_max = get_int(object_of(op.input), "output_tokens_max");
     const auto messages = ConversationReader::with_run(earlier_, description_.operations, op.id);
-    const llm::LlmRequest was = make_request(recorded_, messages, output_max);
-    const llm::LlmRequest is = make_request(spec_, messages, output_max);
+    const llm::LlmRequest was = make_request(recorded_, messages, object_of(op.input));
+    const llm::LlmRequest is = make_request(spec_, messages, object_of(op.input));
     const std::string hash = get_string(object_of(op.meta), "request_hash");
     if (!hash.empty() && hash != hash_of(was))
       return differ(op.id, "the request that the journal tells of is not the one that was sent (" + hash.substr(0, 12) + "…)");

@@ -25,7 +25,7 @@ std::optional<Question> question_of(const Execution& run, const PendingOperation
   if (op.status == engine::OperationStatus::OutcomeUnknown) {
     out.kind = "unknown";
     out.text = "The call of " + op.name + " was cut off, and it may or may not have taken effect. Try it again, or say what became of it.";
-  } else if (op.type == engine::OperationType::Callback) {
+  } else if (op.type == engine::OperationType::Callback && op.kind != kind::kEvent) {
     out.kind = op.kind;
     out.text = get_string(input, "question");
   } else {
@@ -205,7 +205,7 @@ class Service final : public AgentService {
     for (const engine::Operation& op : recorded->description.operations) {
       if (op.kind != kind::kModel || op.status != engine::OperationStatus::Succeeded) continue;
       const auto messages = ConversationReader::with_run(recorded->earlier, recorded->description.operations, op.id);
-      const auto request = make_request(recorded->version.spec, messages, get_int(object_of(op.input), "output_tokens_max"));
+      const auto request = make_request(recorded->version.spec, messages, object_of(op.input));
       JsonObject response = object_of(op.result);
       if (const Json* usage = get(object_of(op.meta), "usage")) response["usage"] = *usage;
       response["provider"] = get_string(object_of(op.meta), "provider");
