@@ -38,6 +38,7 @@ struct QueueSpec {
   std::size_t messages_max = 1'000'000;     ///< more are refused with `queue.full`
   std::string dead_letter_queue;            ///< name; empty: none
   std::int64_t receives_max = 0;            ///< with a dead-letter queue: a message received so often moves there instead of being received again
+  bool expired_die = false;             ///< what its retention ends goes to the dead-letter queue instead of being gone
   std::string redrive_allow_policy;         ///< JSON text as SQS has it; empty: all may name this queue
   bool paused = false;                      ///< nothing is received; sending works
   std::map<std::string, std::string> tags;
@@ -45,7 +46,7 @@ struct QueueSpec {
 };
 Json to_json(const QueueSpec& spec);
 /// The form of `mayfly.yaml` and `PUT /v1/queues/NAME`: {fifo, content_deduplication, visibility_timeout, delay, retention, receive_wait,
-/// message_bytes_max, messages_max, dead_letter: {queue, receives_max}, paused, tags}; durations as texts ("30s").
+/// message_bytes_max, messages_max, dead_letter: {queue, receives_max, expired}, paused, tags}; durations as texts ("30s").
 /// Error: `queue.invalid`, whose message starts with the JSON Pointer of what is wrong and ": ".
 Result<QueueSpec> queue_spec_from_json(std::string name, const Json& value);
 /// Of that form, for editors and for checks with positions.
