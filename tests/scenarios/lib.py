@@ -62,6 +62,13 @@ class Problem(Exception):
             self.code = ""
 
 
+def free_port():
+    """A port of the loopback that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class TemporaryFolder:
     def __init__(self):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="mayfly-scenario-"))
