@@ -33,7 +33,7 @@ const JsonSchema& project_schema() {
 
 /// Keys whose value is a duration, for a better word than "must be a string".
 bool is_duration_key(std::string_view key) {
-  static constexpr std::array<std::string_view, 10> kKeys{"timeout",        "wall_time", "first_delay",       "max_delay", "first_token",
+  static constexpr std::array<std::string_view, 11> kKeys{"deadline", "timeout",        "wall_time", "first_delay",       "max_delay", "first_token",
                                                           "between_tokens", "max",       "execution_timeout", "retention", "max_age"};
   return std::ranges::find(kKeys, key) != kKeys.end();
 }
@@ -218,6 +218,7 @@ class Loader {
     if (const JsonObject* output = get_object(in, "output"); output != nullptr && !reader_.broken(pointer + "/output"))
       read_output(spec, *output, pointer + "/output");
     if (const JsonArray* tools = get_array(in, "tools")) read_tools(spec, *tools, pointer + "/tools");
+    read_delegation(reader_, spec, in, pointer);
     return spec;
   }
 
@@ -270,15 +271,8 @@ class Loader {
     out.output_tokens = get_int(in, "output_tokens");
     out.parallel_tool_calls = get_int(in, "parallel_tool_calls", out.parallel_tool_calls);
     out.on_breach = get_string(in, "on_breach") == "stop" ? Limits::OnBreach::Stop : Limits::OnBreach::Ask;
-    if (!in.contains("usd") || reader_.broken(pointer + "/usd")) return;
-    // Exact for every amount with up to nine decimals: below 2^53 nano-dollars a double tells neighbours apart.
-    const double usd = get_double(in, "usd");
-    const std::int64_t nano = std::llround(usd * 1e9);
-    if (nano <= 0 || static_cast<double>(nano) / 1e9 != usd) {
-      reader_.problem(pointer + "/usd", "must have at most nine decimals");
-      return;
-    }
-    out.usd = nano;
+    out.depth = get_int(in, "depth", out.depth);
+    out.usd = read_usd(reader_, in, pointer);
   }
 
   void read_output(AgentSpec& spec, const JsonObject& in, const std::string& pointer) {

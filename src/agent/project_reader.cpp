@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -179,6 +180,16 @@ bool ProjectReader::schema_compiles(const Json& schema, const std::string& point
   const std::string inner = message.substr(open + 1, close - open - 1);
   problem(inner == "/" ? pointer : pointer + inner, fmt::format("is not valid in a JSON Schema: {}", message.substr(close + 3)));
   return false;
+}
+
+llm::NanoUsd read_usd(ProjectReader& reader, const JsonObject& object, const std::string& pointer) {
+  if (!object.contains("usd") || reader.broken(pointer + "/usd")) return 0;
+  // Exact for every amount with up to nine decimals: below 2^53 nano-dollars a double tells neighbours apart.
+  const double usd = get_double(object, "usd");
+  const std::int64_t nano = std::llround(usd * 1e9);
+  if (nano > 0 && static_cast<double>(nano) / 1e9 == usd) return nano;
+  reader.problem(pointer + "/usd", "must have at most nine decimals");
+  return 0;
 }
 
 RetryPolicy read_retry(ProjectReader& reader, const JsonObject& owner, const std::string& pointer, RetryPolicy otherwise) {

@@ -59,6 +59,12 @@ class ProjectReader {
   std::vector<Found> problems_;
 };
 
+/// `usd` of `object` in nano-dollars, exact up to nine decimals, which more are reported; 0 where it is absent.
+llm::NanoUsd read_usd(ProjectReader& reader, const JsonObject& object, const std::string& pointer);
+
+/// `agents`, `fan_out` and `destinations` of the agent at `pointer`, and the tools that they make. After its own tools.
+void read_delegation(ProjectReader& reader, AgentSpec& spec, const JsonObject& in, const std::string& pointer);
+
 RetryPolicy read_retry(ProjectReader& reader, const JsonObject& owner, const std::string& pointer, RetryPolicy otherwise);
 
 /// The tool at `pointer`, already checked against the published schema; incomplete when problems were reported. `functions`: those of the

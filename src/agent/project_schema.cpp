@@ -104,7 +104,85 @@ std::string_view project_schema_base_text() {
             "retries": {"description": "How often the model may correct an answer that does not fit. Default 2.", "type": "integer", "minimum": 0, "maximum": 10}
           }
         },
-        "tools": {"description": "What the agent may call.", "type": "array", "maxItems": 128, "items": {"$ref": "#/$defs/tool"}}
+        "tools": {"description": "What the agent may call.", "type": "array", "maxItems": 128, "items": {"$ref": "#/$defs/tool"}},
+        "agents": {
+          "description": "Other agents of this file that it may give work to, by name.",
+          "type": "object",
+          "minProperties": 1,
+          "maxProperties": 32,
+          "patternProperties": {"^[a-z0-9][a-z0-9-]{0,62}$": {"$ref": "#/$defs/delegation"}},
+          "additionalProperties": false
+        },
+        "fan_out": {
+          "description": "How many tasks it may give to others.",
+          "type": "object",
+          "additionalProperties": false,
+          "properties": {
+            "parallel": {"description": "Tasks of fan_out at the same time. Default 4.", "type": "integer", "minimum": 1, "maximum": 16},
+            "children": {"description": "Tasks of one run, all together. Default 16.", "type": "integer", "minimum": 1, "maximum": 64}
+          }
+        },
+        "destinations": {
+          "description": "Where the ends of its runs and what happens in them is told, as CloudEvents.",
+          "type": "object",
+          "additionalProperties": false,
+          "properties": {
+            "on_success": {"description": "Of runs that succeeded.", "type": "array", "maxItems": 4, "items": {"$ref": "#/$defs/target"}},
+            "on_failure": {"description": "Of runs that failed, timed out or were stopped, begun or not.", "type": "array", "maxItems": 4, "items": {"$ref": "#/$defs/target"}},
+            "on_event": {
+              "description": "While it runs.",
+              "type": "array",
+              "maxItems": 8,
+              "items": {
+                "type": "object",
+                "required": ["events", "target"],
+                "additionalProperties": false,
+                "properties": {
+                  "events": {"description": "Which ones.", "type": "array", "minItems": 1, "maxItems": 16, "uniqueItems": true, "items": {"enum": ["run.started", "model.ended", "tool.started", "tool.ended", "question.asked", "question.answered", "child.started", "child.ended", "wait.started", "wait.ended"]}},
+                  "target": {"$ref": "#/$defs/target"}
+                }
+              }
+            }
+          }
+        }
+      }
+    },
+    "delegation": {
+      "type": "object",
+      "additionalProperties": false,
+      "properties": {
+        "mode": {"description": "delegate: it does tasks, and its answers come back (default); handoff: the conversation moves to it.", "enum": ["delegate", "handoff"]},
+        "description": {"description": "Tells the model when to use it.", "type": "string", "maxLength": 4096},
+        "budget": {
+          "description": "What one of its runs, with all below it, may use of this agent's limits. Default: an equal share of what is left.",
+          "type": "object",
+          "additionalProperties": false,
+          "properties": {
+            "usd": {"description": "US dollars, up to nine decimals.", "type": "number", "exclusiveMinimum": 0, "maximum": 1000000},
+            "steps": {"description": "Model calls.", "type": "integer", "minimum": 1, "maximum": 100000},
+            "input_tokens": {"type": "integer", "minimum": 1, "maximum": 1000000000000},
+            "output_tokens": {"type": "integer", "minimum": 1, "maximum": 1000000000000}
+          }
+        },
+        "deadline": {"description": "Of one of its runs, waits included. Default: its own wall_time.", "$ref": "#/$defs/duration"},
+        "session": {"description": "run: every task is a new conversation (default); shared: tasks from one conversation continue one.", "enum": ["run", "shared"]},
+        "on_failure": {"description": "tell: the model is told and goes on (default); fail: this run fails too.", "enum": ["tell", "fail"]}
+      }
+    },
+    "target": {
+      "description": "Exactly one of agent, function, workflow, queue, url and webhook.",
+      "type": "object",
+      "minProperties": 1,
+      "maxProperties": 2,
+      "additionalProperties": false,
+      "properties": {
+        "agent": {"description": "A run of it.", "type": "string", "minLength": 1, "maxLength": 256},
+        "function": {"description": "An invocation: NAME or NAME:QUALIFIER.", "type": "string", "minLength": 1, "maxLength": 256},
+        "workflow": {"description": "An execution of the state machine.", "type": "string", "minLength": 1, "maxLength": 256},
+        "queue": {"description": "A message.", "type": "string", "minLength": 1, "maxLength": 256},
+        "group": {"description": "JSONata for the queue's message group.", "type": "string", "maxLength": 4096},
+        "url": {"description": "A POST of the event.", "type": "string", "minLength": 1, "maxLength": 8192},
+        "webhook": {"description": "A signed webhook to that endpoint.", "type": "string", "minLength": 1, "maxLength": 256}
       }
     },
     "function": {
@@ -223,6 +301,7 @@ std::string_view project_schema_base_text() {
         "output_tokens": {"description": "Default: no limit.", "type": "integer", "minimum": 1, "maximum": 1000000000000},
         "usd": {"description": "US dollars, up to nine decimals. Default: no limit.", "type": "number", "exclusiveMinimum": 0, "maximum": 1000000},
         "parallel_tool_calls": {"description": "Default 8.", "type": "integer", "minimum": 1, "maximum": 32},
+        "depth": {"description": "Agents below this one, one under the other; 0: it may give work to nobody. Default 8.", "type": "integer", "minimum": 0, "maximum": 32},
         "on_breach": {"description": "When steps, tokens or money are used up: ask a person, or stop. Default ask.", "enum": ["ask", "stop"]}
       }
     },
@@ -303,6 +382,17 @@ std::string_view project_schema_base_text() {
             "type": "object",
             "additionalProperties": false,
             "properties": {"max": {"description": "The longest wait. Default 30d.", "$ref": "#/$defs/duration"}}
+          },
+          "wait_for_event": {
+            "description": "Waits until an event arrives; nothing runs meanwhile.",
+            "type": "object",
+            "required": ["type"],
+            "additionalProperties": false,
+            "properties": {
+              "type": {"description": "Of the event, such as order.paid.", "type": "string", "minLength": 1, "maxLength": 256},
+              "key": {"description": "Its correlation key. Default: the model gives it.", "type": "string", "minLength": 1, "maxLength": 256},
+              "timeout": {"description": "How long to wait. Default 7d.", "$ref": "#/$defs/duration"}
+            }
           },
           "function": {"description": "Invokes a function with the arguments as its event: NAME or NAME:ALIAS.", "type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}(:[a-zA-Z0-9_-]{1,128})?$"},
           "memory": {

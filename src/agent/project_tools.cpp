@@ -14,6 +14,7 @@ namespace {
 
 /// A function has its own timeout; this is the longest that any may have.
 constexpr Millis kFunctionTimeout{900'000};
+constexpr Millis kEventTimeout{std::int64_t{7} * 86'400'000};
 constexpr std::int64_t kWaitMaxMs = std::int64_t{30} * 86'400'000;
 constexpr std::array<std::string_view, 8> kInterpreters{"python3", "python", "node", "bash", "sh", "ruby", "perl", "deno"};
 
@@ -131,7 +132,8 @@ class ToolReader {
   std::string at(std::string_view key) const { return fmt::format("{}/{}", pointer_, key); }
 
   void read_kind() {
-    static constexpr std::array<std::string_view, 7> kKinds{"http", "command", "ask", "sleep", "wait_until", "memory", "function"};
+    static constexpr std::array<std::string_view, 8> kKinds{"http",   "command", "ask",      "sleep", "wait_until",
+                                                              "memory", "function", "wait_for_event"};
     std::vector<std::string_view> given;
     for (const std::string_view kind : kKinds)
       if (source_.contains(kind)) given.push_back(kind);
@@ -158,6 +160,7 @@ class ToolReader {
     if (kind == "wait_until") make_wait_until(tool_, reader_.duration(settings, at("wait_until"), "max", Millis{kWaitMaxMs}));
     if (kind == "memory") make_memory(tool_, get_string(settings, "scope", "session"));
     if (kind == "ask") read_ask(settings);
+    if (kind == "wait_for_event") read_wait_for_event(settings);
   }
 
   /// What the tool does not say itself comes from the function's `tool`.
@@ -290,6 +293,21 @@ class ToolReader {
         reader_.problem(at("ask/default"), "must be one of the options");
     }
     make_ask(tool_, std::move(config));
+  }
+
+  void read_wait_for_event(const JsonObject& in) {
+    const std::string type = get_string(in, "type");
+    JsonObject config{{"type", type},
+                      {"timeout_ms", static_cast<std::int64_t>(reader_.duration(in, at("wait_for_event"), "timeout", kEventTimeout).count())}};
+    Json parameters = closed_object({}, {});
+    if (const Json* key = get(in, "key")) {
+      config["key"] = *key;
+    } else {
+      JsonObject key_parameter{{"type", "string"}, {"minLength", 1}, {"maxLength", 256}, {"description", "Which one: the event's key, such as an order's number."}};
+      parameters = closed_object({{"key", std::move(key_parameter)}}, {"key"});
+    }
+    built_in(tool_, ToolSpec::Kind::WaitForEvent, Effect::ReadOnly,
+             "Waits until the event " + type + " arrives, and answers with it. Waiting costs nothing.", std::move(parameters), std::move(config));
   }
 
   void read_approval() {
