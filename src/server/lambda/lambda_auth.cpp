@@ -4,7 +4,7 @@
 
 namespace mayfly::lambda {
 
-Result<Principal> authenticate(const AppContext& app, const net::Request& request) {
+Result<Principal> authenticate(const AppContext& app, const net::Request& request, std::string_view service) {
   const net::SigV4Request signed_part = net::to_sigv4(request);
   if (!net::has_sigv4(signed_part)) {
     auto principal = app.keys->authenticate(request.headers);
@@ -19,7 +19,8 @@ Result<Principal> authenticate(const AppContext& app, const net::Request& reques
   if (!claim) return fail(claim.error());
   auto key = app.keys->signing_key(claim->access_key_id);
   if (!key) return fail(key.error());
-  const auto verified = net::verify_sigv4(signed_part, *claim, key->secret, app.clock->now(), net::SigV4VerifyOptions{.service = "lambda"});
+  const net::SigV4VerifyOptions options{.service = std::string(service)};
+  const auto verified = net::verify_sigv4(signed_part, *claim, key->secret, app.clock->now(), options);
   if (!verified) return fail(verified.error());
   return std::move(key->principal);
 }

@@ -122,7 +122,8 @@ net::Response query_error(const Error& error, std::string_view request_id) {
   std::string body = "<?xml version=\"1.0\"?>";
   body += "<ErrorResponse xmlns=\"" + std::string(kXmlNamespace) + "\"><Error><Type>";
   body += aws.is_senders ? "Sender" : "Receiver";
-  body += "</Type><Code>" + xml_text(aws.query_code) + "</Code><Message>" + xml_text(aws.message) + "</Message><Detail/></Error><RequestId>";
+  body +=
+      "</Type><Code>" + xml_text(aws.query_code) + "</Code><Message>" + xml_text(aws.message) + "</Message><Detail/></Error><RequestId>";
   body += xml_text(request_id) + "</RequestId></ErrorResponse>";
   net::Response out{aws.status, {{"Content-Type", "text/xml"}}, std::move(body)};
   out.headers.add("x-amzn-RequestId", std::string(request_id));

@@ -99,7 +99,8 @@ Result<Json> scalar_of(std::string_view name, const std::string& text) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (text.empty() || error != std::errc() || end != text.data() + text.size())
-    return invalid_value("Value " + text.substr(0, 40) + " for parameter " + std::string(name) + " is invalid. Reason: Must be an integer.");
+    return invalid_value("Value " + text.substr(0, 40) + " for parameter " + std::string(name) +
+                         " is invalid. Reason: Must be an integer.");
   return Json(number);
 }
 

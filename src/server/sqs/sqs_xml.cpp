@@ -7,8 +7,8 @@ namespace mayfly::sqs {
 namespace {
 
 struct Flattened {
-  std::string_view member;   ///< of the JSON protocol
-  std::string_view element;  ///< each item; "*": named after the operation
+  std::string_view member;    ///< of the JSON protocol
+  std::string_view element;   ///< each item; "*": named after the operation
   std::string_view key = {};  ///< of a map: the name of the key's element
 };
 constexpr auto kFlattened = std::to_array<Flattened>({
