@@ -19,6 +19,7 @@ constexpr std::array kKinds{
     Named{ToolSpec::Kind::Sleep, "sleep"},      Named{ToolSpec::Kind::WaitUntil, "wait_until"}, Named{ToolSpec::Kind::Memory, "memory"},
     Named{ToolSpec::Kind::Function, "function"},
     Named{ToolSpec::Kind::WaitForEvent, "wait_for_event"},
+    Named{ToolSpec::Kind::A2a, "a2a"},
     Named{ToolSpec::Kind::Delegate, "delegate"},
     Named{ToolSpec::Kind::FanOut, "fan_out"},
     Named{ToolSpec::Kind::HandOff, "hand_off"}};

@@ -52,7 +52,7 @@ enum class OnUnknown { Ask, Fail, Retry };
 
 struct ToolSpec {
   /// Delegate, FanOut and HandOff are made from AgentSpec::agents (see delegation_tools.h).
-  enum class Kind { Http, Command, AskPerson, Sleep, WaitUntil, Memory, Function, WaitForEvent, Delegate, FanOut, HandOff };
+  enum class Kind { Http, Command, AskPerson, Sleep, WaitUntil, Memory, Function, WaitForEvent, A2a, Delegate, FanOut, HandOff };
   Kind kind = Kind::Http;
   std::string name;  ///< [a-zA-Z0-9_-]{1,64}
   std::string description;

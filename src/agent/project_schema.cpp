@@ -394,6 +394,18 @@ std::string_view project_schema_base_text() {
               "timeout": {"description": "How long to wait. Default 7d.", "$ref": "#/$defs/duration"}
             }
           },
+          "a2a": {
+            "description": "Another agent behind the A2A protocol (1.0), wherever it lives.",
+            "type": "object",
+            "required": ["url"],
+            "additionalProperties": false,
+            "properties": {
+              "url": {"description": "Of the agent or of its card; may hold ${NAME} or ${NAME:-default} of the environment.", "type": "string", "minLength": 1, "maxLength": 2048},
+              "binding": {"description": "JSONRPC or HTTP+JSON. Default: what the card names first.", "enum": ["JSONRPC", "HTTP+JSON"]},
+              "headers": {"description": "Header fields of every request, such as Authorization; values may hold ${NAME} of the server's environment.", "type": "object", "maxProperties": 32, "additionalProperties": {"type": "string", "maxLength": 4096}},
+              "allow_private": {"description": "Whether private and loopback addresses may be reached. Default false.", "type": "boolean"}
+            }
+          },
           "function": {"description": "Invokes a function with the arguments as its event: NAME or NAME:ALIAS.", "type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}(:[a-zA-Z0-9_-]{1,128})?$"},
           "memory": {
             "description": "Keeps notes beyond one conversation.",

@@ -5,6 +5,7 @@
 #include <array>
 #include <set>
 
+#include "agent/a2a_tool.h"
 #include "agent/project_reader.h"
 #include "tool/http_template.h"
 #include "tool/url_template.h"
@@ -14,6 +15,7 @@ namespace {
 
 /// A function has its own timeout; this is the longest that any may have.
 constexpr Millis kFunctionTimeout{900'000};
+constexpr Millis kA2aTimeout{15 * 60'000};
 constexpr Millis kEventTimeout{std::int64_t{7} * 86'400'000};
 constexpr std::int64_t kWaitMaxMs = std::int64_t{30} * 86'400'000;
 constexpr std::array<std::string_view, 8> kInterpreters{"python3", "python", "node", "bash", "sh", "ruby", "perl", "deno"};
@@ -132,8 +134,8 @@ class ToolReader {
   std::string at(std::string_view key) const { return fmt::format("{}/{}", pointer_, key); }
 
   void read_kind() {
-    static constexpr std::array<std::string_view, 8> kKinds{"http",   "command", "ask",      "sleep", "wait_until",
-                                                              "memory", "function", "wait_for_event"};
+    static constexpr std::array<std::string_view, 9> kKinds{"http",   "command",  "ask",            "sleep", "wait_until",
+                                                            "memory", "function", "wait_for_event", "a2a"};
     std::vector<std::string_view> given;
     for (const std::string_view kind : kKinds)
       if (source_.contains(kind)) given.push_back(kind);
@@ -151,6 +153,10 @@ class ToolReader {
     const JsonObject& settings = source_.at(kind).as_object();
     if (kind == "http" || kind == "command") {
       read_outside(kind, settings);
+      return;
+    }
+    if (kind == "a2a") {
+      read_a2a(settings);
       return;
     }
     for (const std::string_view key : {"parameters", "effect", "on_unknown", "retry", "timeout"}) {
@@ -255,6 +261,25 @@ class ToolReader {
                               {"allow_hosts", hosts != nullptr ? *hosts : JsonArray{}},
                               {"allow_private", get_bool(in, "allow_private")},
                               {"response_bytes_max", get_int(in, "response_bytes_max", 256 * 1024)}};
+  }
+
+  void read_a2a(const JsonObject& in) {
+    if (tool_.description.empty()) reader_.problem(pointer_, "needs a description: it tells the model what the remote agent is for");
+    if (source_.contains("parameters")) reader_.key_problem(at("parameters"), "has no meaning for the kind a2a: what a message holds is given; remove it");
+    tool_.kind = ToolSpec::Kind::A2a;
+    tool_.effect = effect_from_string(get_string(source_, "effect")).value_or(Effect::AtLeastOnce);
+    tool_.parameters = a2a_parameters();
+    if (!source_.contains("timeout")) tool_.timeout = kA2aTimeout;
+    const std::string url = reader_.expanded(get_string(in, "url"), at("a2a/url"));
+    if (!reader_.broken(at("a2a/url")) && url_origin(url).empty()) reader_.problem(at("a2a/url"), "must be an absolute http or https URL without user name");
+    JsonObject headers;
+    if (const JsonObject* given = get_object(in, "headers")) {
+      for (const auto& member : *given)
+        if (const auto parsed = HeaderTemplate::parse(std::string(member.key()), member.value().as_string()); !parsed)
+          reader_.problem(at("a2a/headers/") + escape_pointer_token(member.key()), fmt::format("is not usable: {}", parsed.error().message));
+      headers = *given;
+    }
+    tool_.config = JsonObject{{"url", url}, {"binding", get_string(in, "binding")}, {"headers", std::move(headers)}, {"allow_private", get_bool(in, "allow_private")}};
   }
 
   void read_command(const JsonObject& in) {

@@ -1,5 +1,6 @@
 #include "agent/tool_box.h"
 
+#include "agent/a2a_tool.h"
 #include "agent/function_tool.h"
 #include "tool/command_tool.h"
 #include "tool/http_tool.h"
@@ -79,6 +80,18 @@ Result<std::unique_ptr<Tool>> ToolBox::make(const AgentSpec& agent, const ToolSp
                                .function = *std::move(ref),
                                .timeout = spec.timeout},
                               *functions_, clock_);
+  }
+  if (spec.kind == ToolSpec::Kind::A2a) {
+    A2aToolOptions options;
+    options.name = spec.name;
+    options.description = spec.description;
+    options.effect = spec.effect;
+    options.url = get_string(config, "url");
+    options.binding = get_string(config, "binding");
+    options.headers = pairs_of(config, "headers");
+    options.allow_private = get_bool(config, "allow_private");
+    options.timeout = spec.timeout;
+    return make_a2a_tool(std::move(options), http_, clock_, environment_);
   }
   return fail("tool.invalid", "'" + spec.name + "' is not a tool that is called outside the engine");
 }
