@@ -27,8 +27,8 @@ agents:
     model: play/caller
     instructions: Ask the remote agent.
     tools:
-      - {name: remote_rpc, description: Asks., a2a: {url: "http://127.0.0.1:PORT", binding: JSONRPC, private_network: true}}
-      - {name: remote_rest, description: Asks., a2a: {url: "http://127.0.0.1:PORT", binding: HTTP+JSON, private_network: true}}
+      - {name: remote_rpc, description: Asks., a2a: {url: "http://127.0.0.1:PORT", binding: JSONRPC, allow_private: true}}
+      - {name: remote_rest, description: Asks., a2a: {url: "http://127.0.0.1:PORT", binding: HTTP+JSON, allow_private: true}}
 """
 MODEL = """version: 1
 conversations:
