@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "server/api_queues.h"
+
 namespace mayfly {
 namespace {
 
@@ -31,6 +33,12 @@ void ServerMetrics::request_answered(const std::string& method, const std::strin
                                  {{"method", method}, {"route", route}, {"status", std::to_string(status)}});
   counter->add();
   handles.seconds->observe(std::chrono::duration<double>(took).count());
+}
+
+std::string ServerMetrics::to_text() {
+  std::string out = registry_.to_text();
+  if (app_.queues) out += queue_metrics(*app_.queues, app_.clock->now());
+  return out;
 }
 
 void ServerMetrics::mirror_engine() {

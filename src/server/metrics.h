@@ -17,7 +17,7 @@ class ServerMetrics {
   ServerMetrics(AppContext& app, telemetry::TraceExporter& exporter);
   /// `route` is the template. Streams count when they end.
   void request_answered(const std::string& method, const std::string& route, int status, std::chrono::nanoseconds took);
-  std::string to_text() { return registry_.to_text(); }
+  std::string to_text();
 
  private:
   struct RouteHandles {

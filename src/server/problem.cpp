@@ -49,7 +49,17 @@ constexpr auto kRules = std::to_array<Rule>({{"auth.missing", 401},
                                              {"function.in_use", 409},
                                              {"function.unavailable", 503},
                                              {"function.stopping", 503},
-                                             {"execution.name_in_use", 409}});
+                                             {"execution.name_in_use", 409},
+                                             {"queue.exists", 409},
+                                             {"queue.deleted_recently", 409},
+                                             {"queue.purge_in_progress", 409},
+                                             {"queue.receipt_expired", 409},
+                                             {"queue.receipt_invalid", 422},
+                                             {"queue.missing_group", 422},
+                                             {"queue.missing_deduplication_id", 422},
+                                             {"queue.full", 429},
+                                             {"queue.in_flight_limit", 429},
+                                             {"queue.stopping", 503}});
 
 /// The part after the last dot.
 std::string_view last_part(std::string_view code) { return code.substr(code.rfind('.') + 1); }
