@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bench/run.sh NAME...: measures, and adds one JSON line a figure to bench/results/NAME.json. Names: steps http waiting restart idle
-# gateway functions, or all. See README.md for what each measures and for the environment variables.
+# gateway functions queues, or all. See README.md for what each measures and for the environment variables.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 [ -x "$BIN" ] || { echo "no program at $BIN: build it with ./dev build release, or set BIN" >&2; exit 1; }
@@ -168,9 +168,39 @@ bench_functions() {
   python3 "$BENCH/functions.py" "$BIN" "$WORK/functions" "$REPS" | tee -a "$OUT/functions.json"
 }
 
+# Jobs through a queue by a Node.js client over HTTP, and HTTP triggers accepted; beside BullMQ and pg-boss when PEERS has queues/run.sh.
+bench_queues() {
+  need node nodejs; need wrk
+  local out c
+  for ((rep = 1; rep <= REPS; rep++)); do
+    rm -rf "$WORK/data"
+    emit queues fsync_4k_p50 "$(fsync_us)" us
+    serve
+    quiet
+    out="$(node "$BENCH/queues.mjs" "$URL" 10000 50 | grep '^RES')"; eval "${out#RES }"
+    emit queues mayfly_add "$add" job/s 64
+    emit queues mayfly_drain "$drain" job/s 50
+    emit queues mayfly_e2e "$e2e" job/s 64 "\"p50_ms\":$e2e_p50,\"p99_ms\":$e2e_p99,\"ping_p50_ms\":$ping_p50,\"cpu_us_per_job\":$cpu_us,\"rss_kb\":$(rss_kb "$PID_mayfly")"
+    export METHOD=POST BODY='{"body":{"s":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}' HEADERS="Authorization: Bearer $MAYFLY_API_KEY"
+    for c in $CONNECTIONS; do
+      quiet; load "$URL/v1/queues/bench/messages" "$c" "$DUR"
+      emit queues send_per_s "$rps" message/s "$c" "\"p50_ms\":$p50,\"p99_ms\":$p99,\"errors\":$errors"
+    done
+    curl -sf -o /dev/null -X PUT -H "Authorization: Bearer $MAYFLY_API_KEY" -H 'Content-Type: application/json' "$URL/v1/triggers/bench" \
+      -d '{"http": {"method": "POST", "path": "/bench/accept"}, "target": {"queue": "bench"}}'
+    for c in $CONNECTIONS; do
+      quiet; load "$URL/bench/accept" "$c" "$DUR"
+      emit queues http_trigger_accept_per_s "$rps" event/s "$c" "\"p50_ms\":$p50,\"p99_ms\":$p99,\"errors\":$errors"
+    done
+    unset METHOD BODY HEADERS
+    stop_server
+    [ -z "${PEERS:-}" ] || WORK="$WORK/peers" REPS=1 ONLY="${PEERS_ONLY:-bull tuned}" bash "$PEERS/queues/run.sh" | tee -a "$OUT/queues_peers.json" || true
+  done
+}
+
 [ $# -gt 0 ] || { sed -n '2,3s/^# //p' "$0"; exit 2; }
-[ "$*" != all ] || set -- steps http waiting restart idle gateway functions
+[ "$*" != all ] || set -- steps http waiting restart idle gateway functions queues
 for name in "$@"; do
-  declare -F "bench_$name" >/dev/null || { echo "no bench $name; there are steps http waiting restart idle gateway functions" >&2; exit 2; }
+  declare -F "bench_$name" >/dev/null || { echo "no bench $name; there are steps http waiting restart idle gateway functions queues" >&2; exit 2; }
   "bench_$name"
 done
