@@ -15,6 +15,7 @@
 #include "server/a2a/a2a_routes.h"
 #include "server/api.h"
 #include "server/auth.h"
+#include "server/aws_target.h"
 #include "server/deployment.h"
 #include "server/faces/faces.h"
 #include "server/function_host.h"
@@ -128,6 +129,7 @@ App::App(Executor executor, ServerConfig config) : parts_(std::make_unique<Parts
   add_key_routes(parts_->router);
   add_ops_routes(parts_->router);
   lambda::add_lambda_routes(parts_->router);
+  add_aws_routes(parts_->router);
   parts_->a2a_push = a2a::add_a2a_routes(parts_->router);
 }
 

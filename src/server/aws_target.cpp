@@ -8,10 +8,7 @@
 #include "server/lambda/lambda_auth.h"
 #include "server/sqs/sqs_call.h"
 #include "server/sqs/sqs_query.h"
-#if __has_include("server/states/states_api.h")
 #include "server/states/states_api.h"
-#define MAYFLY_HAS_STATES 1
-#endif
 
 namespace mayfly {
 namespace {
@@ -109,14 +106,11 @@ Task<net::Response> serve_sqs_query(AppContext* app, const net::Request* request
 Task<net::Response> serve_states(AppContext* app, const net::Request* request, std::string operation) {
   const std::string request_id = function::make_uuid(*app->random);
   auto principal = authenticate(*app, *request, "states");
-  if (!principal) co_return sqs::json_error(principal.error(), request_id);
+  if (!principal) co_return states::error_answer(principal.error());
   auto input = lambda::read_body(*request);
-  if (!input) co_return sqs::json_error(input.error(), request_id);
-#ifdef MAYFLY_HAS_STATES
-  net::Response out = co_await states::handle(app, std::move(*principal), std::move(operation), std::move(*input));
-#else
-  net::Response out = sqs::json_error(unknown_operation(operation).error(), request_id);
-#endif
+  if (!input) co_return states::error_answer(input.error());
+  net::Response out =
+      co_await states::handle(app, std::move(*principal), std::move(operation), std::move(*input), request->disconnected);
   if (!out.headers.find("x-amzn-RequestId")) out.headers.add("x-amzn-RequestId", request_id);
   co_return out;
 }
