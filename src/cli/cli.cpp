@@ -31,6 +31,7 @@ class Commands {
     add_project_commands();
     add_run_commands();
     add_function_commands();
+    add_queue_commands();
     add_question_commands();
     add_change_commands();
     add_key_commands();
@@ -317,6 +318,89 @@ class Commands {
     runs_on_server(sub, [this](Env& env) { return replay(env, run_, text_, agent_); });
   }
 
+  void add_queue_commands() {
+    auto* all =
+        command("queues", "Look at queues, send and receive",
+                "  mayfly queues create jobs --dead-letter jobs-dead --receives-max 5\n  mayfly queues send jobs '{\"order\": 17}'\n"
+                "  mayfly queues receive jobs --delete\n  mayfly queues list");
+    all->alias("q")->require_subcommand(1);
+    auto* sub = inner(all, "list", "List the queues: depth, age, dead messages", "  mayfly queues list\n  mayfly queues list --prefix job");
+    sub->add_option("--prefix", text_, "Only names that start so");
+    runs_on_server(sub, [this](Env& env) { return list_queues(env, text_); });
+    sub = inner(all, "show", "Show a queue", "  mayfly queues show jobs");
+    sub->add_option("queue", text_, "The queue's name")->required();
+    runs_on_server(sub, [this](Env& env) { return show_queue(env, text_); });
+    add_queue_create_command(all);
+    add_queue_message_commands(all);
+    for (const auto& [name, what] : {std::pair{"purge", "Delete all messages of a queue"},
+                                     std::pair{"pause", "Let a queue give out nothing"}, std::pair{"resume", "Let a paused queue go on"}}) {
+      sub = inner(all, name, what, std::string("  mayfly queues ") + name + " jobs");
+      sub->add_option("queue", text_, "The queue's name")->required();
+      runs_on_server(sub, [this, name = std::string(name)](Env& env) { return act_on_queue(env, text_, name); });
+    }
+    sub = inner(all, "redrive", "Move the messages of a dead-letter queue back to where they died",
+                "  mayfly queues redrive jobs-dead\n  mayfly queues redrive jobs-dead --to jobs --per-second 50\n"
+                "  mayfly queues redrive jobs-dead --list\n  mayfly queues redrive jobs-dead --cancel HANDLE");
+    sub->add_option("queue", redrive_.queue, "The dead-letter queue")->required();
+    sub->add_option("--to", redrive_.destination, "All into this queue");
+    sub->add_option("--per-second", redrive_.per_second_max, "At most so many messages a second")->check(CLI::Range(1, 100000));
+    sub->add_flag("--list", redrive_.list, "Show its redrives");
+    sub->add_option("--cancel", redrive_.cancel, "Handle of a redrive to stop");
+    runs_on_server(sub, [this](Env& env) { return redrive_queue(env, redrive_); });
+  }
+
+  void add_queue_create_command(CLI::App* all) {
+    auto* sub = inner(all, "create", "Make a queue, or change one",
+                      "  mayfly queues create jobs --visibility 2m\n  mayfly queues create jobs --dead-letter jobs-dead --receives-max 5\n"
+                      "  mayfly queues create orders.fifo --fifo --content-deduplication\n  mayfly queues create jobs --spec @queue.json");
+    sub->add_option("queue", queue_.queue, "Letters, digits, - and _; a FIFO queue's name ends with .fifo")->required();
+    sub->add_flag("--fifo", queue_.fifo, "Messages of one group in their order");
+    sub->add_flag("--content-deduplication", queue_.content_deduplication, "FIFO: equal bodies are duplicates");
+    sub->add_option("--visibility", queue_.visibility, "How long a received message stays invisible; default 30s");
+    sub->add_option("--delay", queue_.delay, "Before a new message becomes visible; default 0s");
+    sub->add_option("--retention", queue_.retention, "After which a message is gone; default 4d");
+    sub->add_option("--receive-wait", queue_.receive_wait, "How long a receive waits; default 0s");
+    sub->add_option("--dead-letter", queue_.dead_letter_queue, "Where messages go that were received too often");
+    sub->add_option("--receives-max", queue_.receives_max, "How often is too often")->check(CLI::Range(1, 1000))->capture_default_str();
+    sub->add_option("--tag", queue_.tags, "NAME=value; may be given several times")->allow_extra_args(false);
+    sub->add_option("--spec", queue_.spec, "All settings as JSON, or @FILE; the options above come on top");
+    runs_on_server(sub, [this](Env& env) { return create_queue(env, queue_); });
+  }
+
+  void add_queue_message_commands(CLI::App* all) {
+    auto* sub = inner(all, "send", "Send a message; prints its id",
+                      "  mayfly queues send jobs hello\n  mayfly queues send jobs @order.json --delay 5m --attribute kind=order\n"
+                      "  echo hello | mayfly queues send jobs -\n  mayfly queues send orders.fifo paid --group order-17");
+    sub->add_option("queue", send_.queue, "The queue's name")->required();
+    sub->add_option("body", send_.body, "The message; - reads standard input, @FILE a file")->required();
+    sub->add_option("--delay", send_.delay, "Before it becomes visible, at most 15m");
+    sub->add_option("--group", send_.group, "FIFO: messages of one group stay in order");
+    sub->add_option("--deduplication-id", send_.deduplication_id, "FIFO: the same within five minutes is absorbed");
+    sub->add_option("--idempotency-key", send_.idempotency_key, "The same within 24 hours is absorbed");
+    sub->add_option("--priority", send_.priority, "Higher first; not for FIFO")->check(CLI::Range(-100, 100));
+    sub->add_option("--attribute", send_.attributes, "NAME=value; may be given several times")->allow_extra_args(false);
+    runs_on_server(sub, [this](Env& env) { return send_to_queue(env, send_); });
+    sub = inner(
+        all, "receive", "Receive messages; they come again unless deleted",
+        "  mayfly queues receive jobs\n  mayfly queues receive jobs --max 10 --wait 20s --delete\n  mayfly queues receive jobs --json");
+    sub->add_option("queue", receive_.queue, "The queue's name")->required();
+    sub->add_option("--max", receive_.max, "At most so many")->check(CLI::Range(1, 100))->capture_default_str();
+    sub->add_option("--wait", receive_.wait, "Wait for a message, at most 20s");
+    sub->add_option("--visibility", receive_.visibility, "How long they stay invisible; default the queue's");
+    sub->add_flag("--delete", receive_.remove, "Delete what was printed");
+    runs_on_server(sub, [this](Env& env) { return receive_from_queue(env, receive_); });
+    sub = inner(all, "peek", "Look at messages without receiving them, oldest first",
+                "  mayfly queues peek jobs\n  mayfly queues peek jobs-dead -n 50");
+    sub->add_option("queue", text_, "The queue's name")->required();
+    sub->add_option("-n,--limit", lines_, "At most so many")->check(CLI::Range(1, 1000))->capture_default_str();
+    runs_on_server(sub, [this](Env& env) { return peek_queue(env, text_, lines_); });
+    sub = inner(all, "delete", "Delete a queue with its messages, or received messages",
+                "  mayfly queues delete jobs\n  mayfly queues delete jobs --receipt HANDLE");
+    sub->add_option("queue", text_, "The queue's name")->required();
+    sub->add_option("--receipt", words_, "Receipt handle of a message; may be given several times")->allow_extra_args(false);
+    runs_on_server(sub, [this](Env& env) { return delete_from_queue(env, text_, words_); });
+  }
+
   void add_key_commands() {
     auto* keys = command("keys", "Make, list and revoke API keys",
                          "  mayfly keys create ci --scope deploy --scope read\n  mayfly keys list\n  mayfly keys revoke 1a2b3c4d");
@@ -341,6 +425,10 @@ class Commands {
   DemoOptions demo_;
   DeployOptions deploy_;
   FunctionInvokeOptions function_;
+  QueueCreateOptions queue_;
+  QueueSendOptions send_;
+  QueueReceiveOptions receive_;
+  QueueRedriveOptions redrive_;
   InvokeOptions invoke_;
   RunsOptions runs_;
   ShowOptions show_;

@@ -119,6 +119,42 @@ Task<ExitCode> show_execution(Env& env, std::string arn);
 Task<ExitCode> execution_history(Env& env, std::string arn);
 Task<ExitCode> stop_execution(Env& env, std::string arn, std::string reason);
 
+Task<ExitCode> list_queues(Env& env, std::string prefix);
+Task<ExitCode> show_queue(Env& env, std::string queue);
+struct QueueCreateOptions {
+  std::string queue, spec;  ///< `spec`: the JSON form, or @FILE with it
+  std::string visibility, delay, retention, receive_wait, dead_letter_queue;
+  std::int64_t receives_max = 3;
+  bool fifo = false, content_deduplication = false;
+  std::vector<std::string> tags;  ///< NAME=value
+};
+Task<ExitCode> create_queue(Env& env, QueueCreateOptions options);
+struct QueueSendOptions {
+  std::string queue;
+  std::string body;  ///< "-": standard input; "@FILE": a file
+  std::string delay, group, deduplication_id, idempotency_key;
+  std::int64_t priority = 0;
+  std::vector<std::string> attributes;  ///< NAME=value
+};
+Task<ExitCode> send_to_queue(Env& env, QueueSendOptions options);
+struct QueueReceiveOptions {
+  std::string queue, wait, visibility;
+  std::int64_t max = 1;
+  bool remove = false;  ///< deletes what was printed
+};
+Task<ExitCode> receive_from_queue(Env& env, QueueReceiveOptions options);
+Task<ExitCode> peek_queue(Env& env, std::string queue, std::int64_t limit);
+/// Without handles the queue itself.
+Task<ExitCode> delete_from_queue(Env& env, std::string queue, std::vector<std::string> handles);
+/// `action`: purge, pause or resume.
+Task<ExitCode> act_on_queue(Env& env, std::string queue, std::string action);
+struct QueueRedriveOptions {
+  std::string queue, destination, cancel;
+  std::int64_t per_second_max = 0;
+  bool list = false;
+};
+Task<ExitCode> redrive_queue(Env& env, QueueRedriveOptions options);
+
 Task<ExitCode> list_keys(Env& env);
 Task<ExitCode> create_key(Env& env, std::string name, std::vector<std::string> scopes, std::string expires_in);
 Task<ExitCode> revoke_key(Env& env, std::string id);
