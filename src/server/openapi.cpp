@@ -48,7 +48,7 @@ JsonObject responses_of(const Endpoint& endpoint) {
     if (endpoint.id == "invoke") finished["content"].get_object()["text/event-stream"] = content_of("(events)")["text/event-stream"];
     out["200"] = std::move(finished);
   }
-  if (endpoint.id == "putFunction") {
+  if (endpoint.method == "PUT" && endpoint.status == 201) {
     out["200"] = success;
     out["200"].get_object()["description"] = "Changed, or as it was";
   }

@@ -1,7 +1,110 @@
 #include "server/openapi.h"
 
 namespace mayfly {
+namespace {
 
-EndpointGroup workflow_endpoints() { return {"workflows", "State machines and their executions", {}, "{}"}; }
+constexpr std::string_view kTag = "workflows";
+constexpr Scopes kAnswerers{Scope::Invoke, Scope::Answer};
+
+const Endpoint kEndpoints[] = {
+    {"GET", "/v1/workflows", "listWorkflows", kTag, {Scope::Read, Scope::Invoke}, "List the state machines", "", "", 200, "WorkflowList"},
+    {"POST",
+     "/v1/workflows/validate",
+     "validateWorkflow",
+     kTag,
+     {Scope::Read, Scope::Deploy},
+     "Check a definition: every problem with its place",
+     "",
+     "WorkflowUpload",
+     200,
+     "WorkflowDiagnosis"},
+    {"GET", "/v1/workflows/{workflow}", "getWorkflow", kTag, {Scope::Read}, "Show a state machine with its definition", "", "", 200, "Workflow"},
+    {"PUT",
+     "/v1/workflows/{workflow}",
+     "putWorkflow",
+     kTag,
+     {Scope::Deploy},
+     "Make or change a state machine",
+     "",
+     "WorkflowUpload",
+     201,
+     "Workflow",
+     "200 when it was there. The body may also be the definition alone. Executions keep the revision that they started with; the type cannot change."},
+    {"DELETE", "/v1/workflows/{workflow}", "removeWorkflow", kTag, {Scope::Deploy}, "Remove a state machine; its executions go on", "", "", 204, ""},
+    {"POST",
+     "/v1/workflows/{workflow}/executions",
+     "startWorkflow",
+     kTag,
+     {Scope::Invoke},
+     "Start an execution",
+     "wait",
+     "WorkflowStart",
+     202,
+     "WorkflowExecution",
+     "A name finds its execution for 90 days. The same name and input again give the execution while it runs; otherwise the name is taken (409)."},
+    {"GET",
+     "/v1/workflows/{workflow}/executions",
+     "listWorkflowExecutions",
+     kTag,
+     {Scope::Read},
+     "List executions, newest first",
+     "execution_status limit before",
+     "",
+     200,
+     "WorkflowExecutionList"},
+    {"GET",
+     "/v1/workflows/{workflow}/executions/{execution}",
+     "getWorkflowExecution",
+     kTag,
+     {Scope::Read, Scope::Invoke},
+     "Show an execution with its input and output",
+     "wait",
+     "",
+     200,
+     "WorkflowExecution"},
+    {"GET",
+     "/v1/workflows/{workflow}/executions/{execution}/history",
+     "getWorkflowHistory",
+     kTag,
+     {Scope::Read},
+     "What an execution did, event by event",
+     "",
+     "",
+     200,
+     "WorkflowHistory"},
+    {"POST",
+     "/v1/workflows/{workflow}/executions/{execution}/stop",
+     "stopWorkflowExecution",
+     kTag,
+     {Scope::Invoke},
+     "Stop an execution",
+     "",
+     "WorkflowFailure",
+     200,
+     "WorkflowExecution"},
+    {"POST", "/v1/tasks/{token}/success", "succeedTask", kTag, kAnswerers, "Give a waiting task its result", "", "TaskOutput", 204, ""},
+    {"POST", "/v1/tasks/{token}/failure", "failTask", kTag, kAnswerers, "Let a waiting task fail", "", "WorkflowFailure", 204, ""},
+    {"POST", "/v1/tasks/{token}/heartbeat", "heartbeatTask", kTag, kAnswerers, "Say that a task is still worked on", "", "", 204, ""},
+};
+
+constexpr std::string_view kSchemas = R"json({
+"WorkflowUpload": {"type": "object", "properties": {"definition": {"type": "object", "description": "A state machine in the Amazon States Language"}, "type": {"enum": ["STANDARD", "EXPRESS"], "description": "EXPRESS: at most five minutes"}, "description": {"type": "string"}},
+  "examples": [{"definition": {"StartAt": "Greet", "States": {"Greet": {"Type": "Pass", "End": true}}}}]},
+"WorkflowItem": {"type": "object", "required": ["name", "arn", "type", "revision", "created", "modified"], "properties": {"name": {"type": "string"}, "arn": {"type": "string"}, "type": {"enum": ["STANDARD", "EXPRESS"]}, "description": {"type": "string"}, "revision": {"type": "integer"}, "revision_id": {"type": "string"}, "states": {"type": "integer", "description": "How many it has"}, "created": {"$ref": "#/components/schemas/Time"}, "modified": {"$ref": "#/components/schemas/Time"}}},
+"WorkflowList": {"type": "object", "required": ["workflows"], "properties": {"workflows": {"type": "array", "items": {"$ref": "#/components/schemas/WorkflowItem"}}}},
+"Workflow": {"allOf": [{"$ref": "#/components/schemas/WorkflowItem"}, {"type": "object", "required": ["definition"], "properties": {"definition": {"type": "object"}, "versions": {"type": "object", "description": "Published versions and their revisions", "additionalProperties": {"type": "integer"}}, "aliases": {"type": "object", "description": "Per cent by version", "additionalProperties": {"type": "object", "additionalProperties": {"type": "integer"}}}, "tags": {"type": "object", "additionalProperties": {"type": "string"}}}}]},
+"WorkflowDiagnosis": {"type": "object", "required": ["valid", "diagnostics"], "properties": {"valid": {"type": "boolean"}, "diagnostics": {"type": "array", "items": {"type": "object", "required": ["severity", "code", "location", "message"], "properties": {"severity": {"enum": ["ERROR", "WARNING"]}, "code": {"type": "string"}, "location": {"type": "string", "description": "JSON Pointer"}, "message": {"type": "string"}}}}}},
+"WorkflowStart": {"type": "object", "properties": {"input": {"description": "Any JSON; {} when absent"}, "name": {"type": "string", "description": "1 to 80 characters; empty: the run's id"}, "qualifier": {"type": "string", "description": "A version's number or an alias"}}, "examples": [{"input": {"order": 7}, "name": "order-7"}]},
+"WorkflowExecutionItem": {"type": "object", "required": ["name", "arn", "run", "workflow", "revision", "status", "started"], "properties": {"name": {"type": "string"}, "arn": {"type": "string"}, "run": {"type": "string"}, "workflow": {"type": "string"}, "revision": {"type": "integer"}, "version": {"type": ["integer", "null"]}, "status": {"enum": ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]}, "started": {"$ref": "#/components/schemas/Time"}, "ended": {"$ref": "#/components/schemas/OptionalTime"}}},
+"WorkflowExecutionList": {"type": "object", "required": ["executions", "next"], "properties": {"executions": {"type": "array", "items": {"$ref": "#/components/schemas/WorkflowExecutionItem"}}, "next": {"type": ["string", "null"]}}},
+"WorkflowExecution": {"allOf": [{"$ref": "#/components/schemas/WorkflowExecutionItem"}, {"type": "object", "properties": {"input": {}, "output": {}, "error": {"anyOf": [{"$ref": "#/components/schemas/WorkflowFailure"}, {"type": "null"}]}}}]},
+"WorkflowHistory": {"type": "object", "required": ["execution", "run", "events"], "properties": {"execution": {"type": "string"}, "run": {"type": "string"}, "events": {"type": "array", "items": {"type": "object", "required": ["id", "previous", "time", "type", "details"], "properties": {"id": {"type": "integer"}, "previous": {"type": "integer", "description": "The event that caused it; 0: none"}, "time": {"$ref": "#/components/schemas/Time"}, "type": {"type": "string", "description": "As in Step Functions' GetExecutionHistory"}, "details": {"type": "object"}}}}}},
+"WorkflowFailure": {"type": "object", "properties": {"error": {"type": "string"}, "cause": {"type": "string"}}},
+"TaskOutput": {"type": "object", "required": ["output"], "properties": {"output": {"description": "Any JSON"}}}
+})json";
+
+}  // namespace
+
+EndpointGroup workflow_endpoints() { return {kTag, "State machines and their executions", kEndpoints, kSchemas}; }
 
 }  // namespace mayfly
