@@ -32,6 +32,7 @@ class Commands {
     add_run_commands();
     add_function_commands();
     add_queue_commands();
+    add_workflow_commands();
     add_question_commands();
     add_change_commands();
     add_key_commands();
@@ -268,6 +269,79 @@ class Commands {
     runs_on_server(sub, [this](Env& env) { return stop_execution(env, text_, session_); });
   }
 
+  void add_workflow_commands() {
+    auto* all = command("workflows", "Deploy state machines, start them and look at their executions",
+                        "  mayfly workflows deploy review.asl.json\n  mayfly workflows start review '{\"id\": 7}' --wait 30s\n"
+                        "  mayfly wf history review order-7");
+    all->alias("wf")->require_subcommand(1);
+    const auto named = [&](const char* name, const char* what, const char* examples) {
+      auto* sub = inner(all, name, what, examples);
+      sub->add_option("workflow", text_, "The state machine")->required();
+      return sub;
+    };
+    const auto of_execution = [&](const char* name, const char* what, const char* examples) {
+      auto* sub = named(name, what, examples);
+      sub->add_option("execution", session_, "Its name or run")->required();
+      return sub;
+    };
+    auto* sub = inner(all, "list", "List the state machines", "  mayfly wf list");
+    runs_on_server(sub, [](Env& env) { return list_workflows(env); });
+    sub = named("show", "Show a state machine, or one of its executions", "  mayfly wf show review\n  mayfly wf show review order-7");
+    sub->add_option("execution", session_, "An execution's name or run");
+    runs_on_server(sub, [this](Env& env) { return session_.empty() ? show_workflow(env, text_) : show_workflow_execution(env, text_, session_); });
+    sub = inner(all, "validate", "Check a definition: every problem with its place", "  mayfly wf validate review.asl.json");
+    sub->add_option("file", text_, "A JSON file in the Amazon States Language; - reads standard input")->required();
+    runs_on_server(sub, [this](Env& env) { return validate_workflow(env, text_); });
+    sub = inner(all, "deploy", "Make or change a state machine", "  mayfly wf deploy review.asl.json\n  mayfly wf deploy new.json --name review");
+    sub->add_option("file", workflow_.file, "A JSON file in the Amazon States Language; - reads standard input")->required();
+    sub->add_option("--name", workflow_.name, "Default: the file's name up to its first dot");
+    sub->add_option("--description", workflow_.description, "What it is for");
+    sub->add_flag("--express", workflow_.express, "For short executions: at most five minutes, names may repeat");
+    runs_on_server(sub, [this](Env& env) { return deploy_workflow(env, workflow_); });
+    sub = named("delete", "Delete a state machine; its executions go on", "  mayfly wf delete review");
+    runs_on_server(sub, [this](Env& env) { return delete_workflow(env, text_); });
+    sub = inner(all, "start", "Start an execution and print its name",
+                "  mayfly wf start review '{\"id\": 7}' --name order-7\n  mayfly wf start review @order.json --wait 30s");
+    sub->add_option("workflow", workflow_start_.name, "The state machine")->required();
+    sub->add_option("input", workflow_start_.input, "JSON; - reads standard input, @FILE a file; default {}");
+    sub->add_option("--name", workflow_start_.execution, "Of the execution: the same name never starts twice within 90 days");
+    sub->add_option("--qualifier", workflow_start_.qualifier, "A version's number or an alias");
+    sub->add_option("--wait", workflow_start_.wait, "Wait so long for its end, like 30s, and show it");
+    runs_on_server(sub, [this](Env& env) { return start_workflow(env, workflow_start_); });
+    sub = named("executions", "List executions, newest first", "  mayfly wf executions review --status running");
+    sub->add_option("--status", session_, "running, succeeded, failed, timed_out or aborted");
+    sub->add_option("--limit", lines_, "At most so many")->check(CLI::Range(1, 1000))->capture_default_str();
+    runs_on_server(sub, [this](Env& env) { return list_workflow_executions(env, text_, session_, lines_); });
+    sub = of_execution("history", "Show what an execution did, event by event", "  mayfly wf history review order-7");
+    runs_on_server(sub, [this](Env& env) { return workflow_history(env, text_, session_); });
+    sub = of_execution("stop", "Stop an execution", "  mayfly wf stop review order-7 --cause \"no longer needed\"");
+    add_failure_options(sub);
+    runs_on_server(sub, [this](Env& env) { return stop_workflow(env, text_, session_, task_failure_); });
+    add_task_commands(inner(all, "task", "Answer a task that waits with a token", "  mayfly wf task success TOKEN '{\"ok\": true}'"));
+  }
+
+  void add_failure_options(CLI::App* sub) {
+    sub->add_option("--error", task_failure_.error, "The error's name");
+    sub->add_option("--cause", task_failure_.cause, "Why, for people");
+  }
+
+  void add_task_commands(CLI::App* all) {
+    all->require_subcommand(1);
+    const auto of_task = [&](const char* name, const char* what, const char* examples) {
+      auto* sub = inner(all, name, what, examples);
+      sub->add_option("token", text_, "The task's token")->required();
+      return sub;
+    };
+    auto* sub = of_task("success", "Give a waiting task its result", "  mayfly wf task success TOKEN '{\"ok\": true}'");
+    sub->add_option("output", session_, "JSON; - reads standard input, @FILE a file; default {}");
+    runs_on_server(sub, [this](Env& env) { return task_success(env, text_, session_); });
+    sub = of_task("failure", "Let a waiting task fail", "  mayfly wf task failure TOKEN --error Refused --cause \"too dear\"");
+    add_failure_options(sub);
+    runs_on_server(sub, [this](Env& env) { return task_failure(env, text_, task_failure_); });
+    sub = of_task("heartbeat", "Say that a task is still worked on", "  mayfly wf task heartbeat TOKEN");
+    runs_on_server(sub, [this](Env& env) { return task_heartbeat(env, text_); });
+  }
+
   void add_question_commands() {
     auto* sub = command("questions", "List what runs wait for a person to answer", "  mayfly questions\n  mayfly questions --json");
     sub->add_option("run", run_, "Only this run's");
@@ -425,6 +499,9 @@ class Commands {
   DemoOptions demo_;
   DeployOptions deploy_;
   FunctionInvokeOptions function_;
+  WorkflowDeployOptions workflow_;
+  WorkflowStartOptions workflow_start_;
+  TaskFailureOptions task_failure_;
   QueueCreateOptions queue_;
   QueueSendOptions send_;
   QueueReceiveOptions receive_;

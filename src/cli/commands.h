@@ -155,6 +155,36 @@ struct QueueRedriveOptions {
 };
 Task<ExitCode> redrive_queue(Env& env, QueueRedriveOptions options);
 
+Task<ExitCode> list_workflows(Env& env);
+Task<ExitCode> show_workflow(Env& env, std::string name);
+Task<ExitCode> validate_workflow(Env& env, std::string file);
+struct WorkflowDeployOptions {
+  std::string file;  ///< "-": standard input
+  std::string name;  ///< empty: the file's name up to its first dot
+  std::string description;
+  bool express = false;
+};
+Task<ExitCode> deploy_workflow(Env& env, WorkflowDeployOptions options);
+Task<ExitCode> delete_workflow(Env& env, std::string name);
+struct WorkflowStartOptions {
+  std::string name;
+  std::string input;      ///< JSON; "-": standard input; "@FILE": a file; empty: {}
+  std::string execution;  ///< its name; empty: the run's id
+  std::string qualifier;  ///< version or alias
+  std::string wait;       ///< like 30s; empty: not
+};
+Task<ExitCode> start_workflow(Env& env, WorkflowStartOptions options);
+Task<ExitCode> show_workflow_execution(Env& env, std::string name, std::string execution);
+Task<ExitCode> list_workflow_executions(Env& env, std::string name, std::string status, std::int64_t limit);
+Task<ExitCode> workflow_history(Env& env, std::string name, std::string execution);
+struct TaskFailureOptions {
+  std::string error, cause;
+};
+Task<ExitCode> stop_workflow(Env& env, std::string name, std::string execution, TaskFailureOptions why);
+Task<ExitCode> task_success(Env& env, std::string token, std::string output);
+Task<ExitCode> task_failure(Env& env, std::string token, TaskFailureOptions why);
+Task<ExitCode> task_heartbeat(Env& env, std::string token);
+
 Task<ExitCode> list_keys(Env& env);
 Task<ExitCode> create_key(Env& env, std::string name, std::vector<std::string> scopes, std::string expires_in);
 Task<ExitCode> revoke_key(Env& env, std::string id);
