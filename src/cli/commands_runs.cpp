@@ -60,9 +60,12 @@ Task<ExitCode> show(Env& env, ShowOptions options) {
   }
   env.terminal.print(run_head(view, view_of(env)));
   env.terminal.print("\n" + timeline(view, list, options.full ? Detail::Full : Detail::Brief, view_of(env)));
+  if (const std::string tree = run_tree(view, view_of(env)); !tree.empty()) env.terminal.print("\n" + tree);
   if (const Json* result = get(view, "result"); result && !result->is_null()) env.terminal.print("\n" + readable(*result) + "\n");
-  if (get_object(view, "wait")) {
-    const auto questions = co_await env.api.get("/v1/questions?run=" + net::percent_encode(options.run));
+  std::vector<std::string> asking = asking_runs(view);
+  if (get_object(view, "wait")) asking.insert(asking.begin(), options.run);
+  for (const std::string& run_id : asking) {
+    const auto questions = co_await env.api.get("/v1/questions?run=" + net::percent_encode(run_id));
     if (questions)
       for (const Json& item : items_of(*questions, "questions"))
         if (item.is_object()) env.terminal.print("\n" + question_text(item.get_object(), view_of(env)));

@@ -32,6 +32,7 @@ std::string wait_text(const JsonObject& wait, TimePoint now) {
   const std::string kind = get_string(wait, "kind"), name = one_line(get_string(wait, "name"), 40);
   const auto until = time_of(wait, "until");
   if (kind == "timer") return until ? "sleeps until " + clock_text(*until, now) : "sleeps";
+  if (kind == "callback" && get_string(wait, "for") == "event") return until ? "waits for an event until " + clock_text(*until, now) : "waits for an event";
   if (kind == "callback") return name.empty() ? "waits for a person" : fmt::format("waits for a person ({})", name);
   if (kind == "retry") return until ? "tries again at " + clock_text(*until, now) : "tries again soon";
   if (kind == "outcome_unknown") return fmt::format("outcome of {} unknown: needs a person", name.empty() ? "a call" : name);
@@ -103,6 +104,23 @@ std::string outcome_of(const JsonObject& operation) {
   return get_string(operation, "last_error");
 }
 
+/// The rows of those below `run`; `depth` levels down already.
+void add_tree_rows(const JsonObject& run, std::size_t depth, std::vector<std::vector<Cell>>& rows) {
+  const JsonArray* children = get_array(run, "children");
+  for (std::size_t i = 0; children && i < children->size(); ++i) {
+    const JsonObject* child = (*children)[i].if_object();
+    if (!child) continue;
+    const JsonObject& summary = object_of(*child, "summary");
+    rows.push_back({{std::to_string(get_int(*child, "operation"))},
+                    {std::string(2 * depth, ' ') + "↳ " + one_line(get_string(*child, "agent"), 40)},
+                    {one_line(get_string(*child, "run"), 40), Ink::Bold},
+                    {std::to_string(get_int(summary, "steps"))},
+                    {money(usd_of(summary))},
+                    status_cell(*child)});
+    if (depth < 32) add_tree_rows(*child, depth + 1, rows);
+  }
+}
+
 std::string indented(std::string_view text, std::string_view indent) {
   std::string out{indent};
   for (const char c : text) {
@@ -144,7 +162,7 @@ std::string runs_table(const JsonArray& runs, const ViewOptions& view) {
     if (session.starts_with(agent + "/")) session.erase(0, agent.size() + 1);
     if (session == get_string(run, "id")) session.clear();
     rows.push_back({{one_line(get_string(run, "id"), 40), Ink::Bold},
-                    {agent},
+                    {(get_object(run, "parent") ? "↳ " : "") + agent},
                     {session.empty() ? "-" : session},
                     {std::to_string(get_int(summary, "steps"))},
                     {count(tokens_of(summary))},
@@ -179,9 +197,34 @@ std::string run_head(const JsonObject& run, const ViewOptions& view) {
   out +=
       line("used", fmt::format("{} model calls, {} input + {} output tokens, {}", get_int(summary, "steps"),
                                count(get_int(summary, "input_tokens")), count(get_int(summary, "output_tokens")), money(usd_of(summary))));
+  if (const JsonObject* total = get_object(summary, "total"); total && get_int(summary, "children") > 0)
+    out += line("in all", fmt::format("{} model calls, {} tokens, {} with the runs below it", get_int(*total, "steps"), count(tokens_of(*total)),
+                                      money(usd_of(*total))));
   if (const JsonObject* parent = get_object(run, "parent")) out += line("parent", one_line(get_string(*parent, "run"), 80));
   if (const JsonObject* error = get_object(run, "error"))
     out += line("error", fmt::format("{} ({})", printable(get_string(*error, "message")), one_line(get_string(*error, "code"), 60)));
+  return out;
+}
+
+std::string run_tree(const JsonObject& run, const ViewOptions& view) {
+  std::vector<std::vector<Cell>> rows;
+  add_tree_rows(run, 0, rows);
+  if (rows.empty()) return {};
+  return table({{"#", Align::Right}, {"AGENT"}, {"RUN"}, {"STEPS", Align::Right}, {"COST", Align::Right}, {"STATUS"}}, rows, view.width, view.colour);
+}
+
+std::vector<std::string> asking_runs(const JsonObject& run) {
+  constexpr std::size_t kMost = 10;
+  std::vector<std::string> out;
+  const JsonArray* children = get_array(run, "children");
+  for (std::size_t i = 0; children && i < children->size() && out.size() < kMost; ++i) {
+    const JsonObject* child = (*children)[i].if_object();
+    if (!child) continue;
+    const std::string kind = get_string(object_of(*child, "wait"), "kind");
+    if (kind == "callback" || kind == "outcome_unknown") out.push_back(get_string(*child, "run"));
+    for (std::string& below : asking_runs(*child)) out.push_back(std::move(below));
+  }
+  if (out.size() > kMost) out.resize(kMost);
   return out;
 }
 

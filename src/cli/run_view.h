@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "cli/terminal.h"
@@ -14,6 +15,11 @@ struct ViewOptions {
   std::size_t width = 0;  ///< 0: no limit
   bool colour = false;
 };
+
+/// The runs below it (of other agents), each indented under the one that started it: status, cost, why it waits. Empty when there are none.
+std::string run_tree(const JsonObject& run, const ViewOptions& view);
+/// Those of them that ask a person something now, at most ten.
+std::vector<std::string> asking_runs(const JsonObject& run);
 
 /// "succeeded", "running", "waits for approval of refund", "sleeps until 15:04", … with its colour.
 Cell status_cell(const JsonObject& run);

@@ -4,6 +4,7 @@
 #include "server/body_reader.h"
 #include "server/json_views.h"
 #include "server/problem.h"
+#include "server/run_tree.h"
 
 namespace mayfly {
 namespace {
@@ -130,8 +131,12 @@ Task<Result<net::Response>> get_run(AppContext& app, Call& call) {
     if (auto waited = co_await wait_for_end(app, id, **wait, call.request.disconnected); !waited) co_return fail(waited.error());
   auto run = co_await app.engine->get(id);
   if (!run) co_return fail(run.error());
+  std::size_t budget = kTreeRunsMax;
+  auto children = co_await children_view(*app.engine, *run, &budget);
+  if (!children) co_return fail(children.error());
   auto view = co_await run_view(*app.engine, std::move(*run), Detail::Full);
   if (!view) co_return fail(view.error());
+  (*view)["children"] = std::move(*children);
   co_return json_response(200, std::move(*view));
 }
 

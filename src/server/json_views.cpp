@@ -21,10 +21,16 @@ JsonObject links_of(const std::string& run) {
 JsonObject summary_view(const Json& summary) {
   const JsonObject none;
   const JsonObject& in = summary.is_object() ? summary.get_object() : none;
-  return {{"steps", get_int(in, "steps")},
-          {"input_tokens", get_int(in, "input_tokens")},
-          {"output_tokens", get_int(in, "output_tokens")},
-          {"cost_usd", to_usd(get_int(in, "nano_usd"))}};
+  const auto amounts = [](const JsonObject& of) {
+    return JsonObject{{"steps", get_int(of, "steps")},
+                      {"input_tokens", get_int(of, "input_tokens")},
+                      {"output_tokens", get_int(of, "output_tokens")},
+                      {"cost_usd", to_usd(get_int(of, "nano_usd"))}};
+  };
+  JsonObject out = amounts(in);
+  if (const std::int64_t children = get_int(in, "children"); children > 0) out["children"] = children;
+  if (const JsonObject* total = get_object(in, "total")) out["total"] = amounts(*total);
+  return out;
 }
 
 /// The size of a value that lives in the blob store, or nothing (see engine/shell/spill.h).
@@ -34,9 +40,12 @@ std::optional<std::int64_t> spilled_bytes(const Json& value) {
   return get_int(*object, "bytes");
 }
 
-Json wait_view(const std::optional<engine::WaitReason>& wait) {
+Json wait_view(const engine::Execution& run) {
+  const auto& wait = run.wait;
   if (!wait) return nullptr;
-  return JsonObject{{"kind", engine::to_string(wait->kind)},
+  const engine::PendingOperation* operation = run.find_pending(wait->operation);
+  return JsonObject{{"for", operation ? Json(operation->kind) : Json(nullptr)},
+                    {"kind", engine::to_string(wait->kind)},
                     {"operation", wait->operation ? Json(wait->operation) : Json(nullptr)},
                     {"name", wait->name},
                     {"until", optional_time(wait->until)}};
@@ -69,7 +78,7 @@ Task<Result<JsonObject>> run_view(engine::Engine& engine, engine::Execution run,
                  {"session", session_key_of(run)},
                  {"status", engine::to_string(run.status)},
                  {"queued", run.open() && !run.begun},
-                 {"wait", wait_view(run.wait)},
+                 {"wait", wait_view(run)},
                  {"created", to_rfc3339(run.created)},
                  {"updated", to_rfc3339(run.updated)},
                  {"ended", optional_time(run.ended)},
@@ -89,6 +98,21 @@ Task<Result<JsonObject>> run_view(engine::Engine& engine, engine::Execution run,
   out["parent"] = run.parent ? Json(JsonObject{{"run", run.parent->run}, {"operation", run.parent->operation}}) : Json(nullptr);
   out["links"] = links_of(run.id);
   co_return out;
+}
+
+JsonObject child_view(const engine::Execution& run, std::int64_t operation, JsonArray children) {
+  return {{"run", run.id},
+          {"agent", run.program},
+          {"operation", operation},
+          {"status", engine::to_string(run.status)},
+          {"queued", run.open() && !run.begun},
+          {"wait", wait_view(run)},
+          {"created", to_rfc3339(run.created)},
+          {"updated", to_rfc3339(run.updated)},
+          {"ended", optional_time(run.ended)},
+          {"error", run.error ? Json(error_view(engine::to_json(*run.error).get_object())) : Json(nullptr)},
+          {"summary", summary_view(run.summary)},
+          {"children", std::move(children)}};
 }
 
 Task<Result<JsonObject>> operation_view(engine::Engine& engine, Json record, std::size_t* budget) {

@@ -15,6 +15,9 @@ namespace mayfly {
 enum class Detail { Full, List };
 Task<Result<JsonObject>> run_view(engine::Engine& engine, engine::Execution run, Detail detail);
 
+/// A run below another, which `operation` of that one started.
+JsonObject child_view(const engine::Execution& run, std::int64_t operation, JsonArray children);
+
 /// From the engine's JSON of an Operation or a PendingOperation; large results are put back while they fit into `*budget` bytes.
 Task<Result<JsonObject>> operation_view(engine::Engine& engine, Json record, std::size_t* budget);
 
