@@ -283,6 +283,9 @@ Task<Result<std::optional<std::string>>> QueueActor::read_message(std::uint64_t 
     cache_.erase(cached);
     co_return std::optional<std::string>(std::move(row));
   }
+  // Sent in this very round.
+  const auto fresh = core_->changes().find(keys_.message(number));
+  if (fresh != core_->changes().end()) co_return fresh->second;
   // What comes next is probably wanted next.
   auto rows = co_await deps_.queue.store->scan({keys_.message(number), KeyRange::prefix(keys_.kind_prefix('m')).end},
                                                core_->ready() > 0 ? kReadAhead : 1, Direction::Forward);

@@ -40,6 +40,7 @@ void QueueCore::begin(TimePoint now, const QueueSpec* spec, bool dead_letters) {
   spec_ = spec;
   dead_letters_ = dead_letters;
   round_keys_.clear();
+  round_owned_.clear();
   changes_.clear();
   change_bytes_ = 0;
 }
@@ -276,6 +277,12 @@ void QueueCore::restored(TimePoint now, const QueueSpec& spec, std::map<std::uin
   std::ranges::sort(attempt_times_);
 }
 
+std::map<std::uint64_t, std::uint32_t> QueueCore::owned() const {
+  auto out = owned_;
+  for (const std::uint64_t number : round_owned_) out.erase(number);
+  return out;
+}
+
 // Sending
 
 std::optional<UniqueRow> QueueCore::known(const std::string& hash, const std::optional<UniqueRow>& stored) const {
@@ -400,7 +407,10 @@ Taken QueueCore::give_out(std::uint64_t number, const ReceiveOrder& order) {
   state.held = order.hold;
   state.due = order.hold ? TimePoint{} : now_ + order.visibility.value_or(spec_->visibility_timeout);
   state.attempt = order.attempt_hash;
-  if (order.hold) owned_[number] = state.issue;
+  if (order.hold) {
+    owned_[number] = state.issue;
+    round_owned_.push_back(number);
+  }
   set_place(number, entry, Place::Flying);
   set_due(number, entry, state.due);
   ++counters.received;
@@ -516,6 +526,7 @@ std::vector<Taken> QueueCore::held(std::size_t max) {
     entry.orphan = false;
     set_due(number, entry, TimePoint{});
     owned_[number] = states_.at(number).issue;
+    round_owned_.push_back(number);
     out.push_back({number, states_.at(number).issue});
   }
   return out;

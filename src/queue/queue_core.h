@@ -76,7 +76,8 @@ class QueueCore {
   void restore_taken_over(std::string source_id, std::uint64_t number) { taken_over_[std::move(source_id)] = number; }
   /// `owned`: messages that consumers of this life hold, by number.
   void restored(TimePoint now, const QueueSpec& spec, std::map<std::uint64_t, std::uint32_t> owned);
-  const std::map<std::uint64_t, std::uint32_t>& owned() const { return owned_; }
+  /// Held by consumers of this life; without those of a last round that failed: nobody was given them.
+  std::map<std::uint64_t, std::uint32_t> owned() const;
   void keep_owned(std::map<std::uint64_t, std::uint32_t> owned) { owned_ = std::move(owned); }
 
   /// A round starts. `dead_letters`: the dead-letter queue exists.
@@ -182,6 +183,7 @@ class QueueCore {
   std::unordered_map<std::string, Attempt> attempts_;
   std::deque<std::pair<TimePoint, std::string>> attempt_times_;
   std::map<std::uint64_t, std::uint32_t> owned_;
+  std::vector<std::uint64_t> round_owned_;
   std::unordered_map<std::string, UniqueRow> round_keys_;
   ControlRow control_;
   std::uint64_t next_number_ = 1;

@@ -92,6 +92,7 @@ QueueServiceImpl::ActorPtr QueueServiceImpl::make_actor(const MetaRow& row) {
 }
 
 Task<Result<void>> QueueServiceImpl::open() {
+  if (open_) co_return Result<void>();
   actors_.clear();
   meta_.clear();
   KeyRange range = KeyRange::prefix(keys::kMetaPrefix);

@@ -92,6 +92,20 @@ TEST_F(QueueServiceTest, ALongPollWakesOnASend) {
   EXPECT_TRUE((*out)->empty());
 }
 
+TEST_F(QueueServiceTest, WhatIsSentTogetherWithAReceiveIsReceived) {
+  ASSERT_TRUE(create(standard("jobs")));
+  std::optional<std::vector<Result<Sent>>> first, second;
+  std::optional<Result<std::vector<Received>>> out;
+  const std::vector<SendRequest> requests(1, SendRequest{.body = "x"});
+  // The first one's commit is under way while the others gather.
+  lives.back()->tasks.spawn(keep_result(queues().send("jobs", requests), &first));
+  lives.back()->tasks.spawn(keep_result(queues().send("jobs", requests), &second));
+  lives.back()->tasks.spawn(keep_result(queues().receive({.queue = "jobs", .messages_max = 10, .hold = true}), &out));
+  settle();
+  ASSERT_TRUE(out && *out);
+  EXPECT_EQ((*out)->size(), 2u);
+}
+
 TEST_F(QueueServiceTest, ALargeBodyLiesInTheBlobStore) {
   ASSERT_TRUE(create(standard("jobs")));
   const std::string large(200'000, 'x');
