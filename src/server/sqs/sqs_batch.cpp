@@ -49,9 +49,7 @@ void BatchAnswer::fail(const std::string& id, const Error& error) {
 }
 
 JsonObject BatchAnswer::take() {
-  JsonObject out{{"Successful", std::move(successful_)}};
-  if (!failed_.empty()) out["Failed"] = std::move(failed_);
-  return out;
+  return {{"Successful", std::move(successful_)}, {"Failed", std::move(failed_)}};
 }
 
 }  // namespace mayfly::sqs
