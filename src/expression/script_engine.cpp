@@ -195,6 +195,7 @@ class ScriptEngine::Impl {
     if (error.code == "D1011" || error.message.contains("call stack size")) {
       return {"expression.limit", "the expression is nested or recurses too deeply; look for endless recursion, or make the last call a tail call"};
     }
+    if (error.code == "D9001") return {"expression.limit", "the expression makes more than 2,000,000 items or characters at once; work on less data at a time"};
     std::string where = error.code;
     if (error.position >= 0) where += fmt::format("{}character {}", where.empty() ? "" : ", ", error.position);
     if (!where.empty()) where = fmt::format(" ({})", where);

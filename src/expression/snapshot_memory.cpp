@@ -1,5 +1,6 @@
 #include "expression/snapshot_memory.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@ constexpr std::size_t kSmallClasses = kSmallMax / 16;
 constexpr std::size_t kClasses = kSmallClasses + 4 * 30;
 /// Pages above the kept state that stay mapped between evaluations: most need no more, and fresh pages cost a fault each.
 constexpr std::size_t kWarm = 1024 * 1024;
+/// So many copied pages stay mapped too, and are overwritten instead.
+constexpr std::ptrdiff_t kCopiesMax = 512;
 
 constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -68,7 +71,7 @@ Result<std::unique_ptr<SnapshotMemory>> SnapshotMemory::make(std::size_t capacit
 }
 
 SnapshotMemory::SnapshotMemory(char* heap, char* image, int file, std::size_t capacity)
-    : heap_(heap), image_(image), file_(file), capacity_(capacity) {
+    : heap_(heap), image_(image), file_(file), page_map_(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)), capacity_(capacity) {
   new (heap_) Head{.end = round_up(sizeof(Head), 16), .live = 0, .free = {}};
 }
 
@@ -76,6 +79,7 @@ SnapshotMemory::~SnapshotMemory() {
   ::munmap(heap_, capacity_);
   ::munmap(image_, capacity_);
   ::close(file_);
+  if (page_map_ >= 0) ::close(page_map_);
 }
 
 SnapshotMemory::Head& SnapshotMemory::head() const { return *std::launder(reinterpret_cast<Head*>(heap_)); }
@@ -132,8 +136,11 @@ std::size_t SnapshotMemory::usable_size(const void* block) { return block == nul
 
 void SnapshotMemory::keep() {
   const std::size_t end = round_up(head().end, kPage);
+  const bool known = find_written_pages();
   for (std::size_t at = 0; at < end; at += kPage) {
-    if (at >= kept_ || std::memcmp(heap_ + at, image_ + at, kPage) != 0) std::memcpy(image_ + at, heap_ + at, kPage);
+    if (at >= kept_ || (known ? written_[at / kPage] : std::memcmp(heap_ + at, image_ + at, kPage) != 0)) {
+      std::memcpy(image_ + at, heap_ + at, kPage);
+    }
   }
   if (end > kept_) {
     void* mapped = ::mmap(heap_ + kept_, end - kept_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file_,
@@ -142,12 +149,34 @@ void SnapshotMemory::keep() {
     kept_ = end;
   }
   live_kept_ = head().live;
-  restore();
+  exhausted_ = false;
+}
+
+bool SnapshotMemory::find_written_pages() {
+  // Documentation/admin-guide/mm/pagemap.rst: a written page of a private file mapping is present or swapped, and no file page.
+  constexpr std::uint64_t kPresent = std::uint64_t{3} << 62;
+  constexpr std::uint64_t kFilePage = std::uint64_t{1} << 61;
+  pages_.resize(kept_ / kPage);
+  const std::size_t bytes = pages_.size() * sizeof(std::uint64_t);
+  const auto at = static_cast<off_t>(reinterpret_cast<std::uintptr_t>(heap_) / kPage * sizeof(std::uint64_t));
+  if (page_map_ < 0 || ::pread(page_map_, pages_.data(), bytes, at) != static_cast<ssize_t>(bytes)) return false;
+  written_.resize(pages_.size());
+  std::transform(pages_.begin(), pages_.end(), written_.begin(), [](std::uint64_t page) { return (page & kPresent) != 0 && (page & kFilePage) == 0; });
+  return true;
+}
+
+/// Dropping the copies lets the system make them again, for a fault each; writing the kept bytes into them costs a tenth.
+bool SnapshotMemory::copy_written_pages_back() {
+  if (!find_written_pages() || std::ranges::count(written_, true) > kCopiesMax) return false;
+  for (std::size_t i = 0; i < written_.size(); ++i) {
+    if (written_[i]) std::memcpy(heap_ + i * kPage, image_ + i * kPage, kPage);
+  }
+  return true;
 }
 
 void SnapshotMemory::restore() {
   const std::size_t end = round_up(head().end, kPage);
-  ::madvise(heap_, kept_, MADV_DONTNEED);
+  if (!copy_written_pages_back()) ::madvise(heap_, kept_, MADV_DONTNEED);
   if (end > kept_ + kWarm) ::madvise(heap_ + kept_ + kWarm, end - kept_ - kWarm, MADV_DONTNEED);
   exhausted_ = false;
 }

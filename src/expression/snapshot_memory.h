@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/result.h"
 
@@ -39,10 +40,15 @@ class SnapshotMemory {
   struct Head;
   SnapshotMemory(char* heap, char* image, int file, std::size_t capacity);
   Head& head() const;
+  bool find_written_pages();
+  bool copy_written_pages_back();
 
   char* heap_;   ///< private view: pages written since `keep` are copies
   char* image_;  ///< the kept state
   int file_;
+  int page_map_;  ///< the system's list of which pages are copies; -1 where there is none
+  std::vector<std::uint64_t> pages_;
+  std::vector<bool> written_;
   std::size_t capacity_;
   std::size_t kept_ = 0;
   std::size_t live_kept_ = 0;
