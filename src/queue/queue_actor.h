@@ -70,6 +70,10 @@ class QueueActor final : public RowReader, public std::enable_shared_from_this<Q
   Task<Result<void>> load();
   Task<Result<void>> load_kind(char kind);
   void restore_row(char kind, const Record& row);
+  struct Loading {
+    std::unique_ptr<QueueCore> core;
+    std::map<std::string, TaskRow> tasks;
+  };
   Task<bool> work();
   Task<> gather(Round* round);
   Task<bool> apply(Round* round, std::unique_ptr<Request> request);
@@ -91,6 +95,7 @@ class QueueActor final : public RowReader, public std::enable_shared_from_this<Q
   std::shared_ptr<const QueueInfo> info_;
   std::unique_ptr<QueueCore> core_;
   std::map<std::string, TaskRow> tasks_;
+  Loading loading_;  ///< until it is whole, what is there answers those who only look
   std::set<std::string> redriving_;
   std::deque<std::unique_ptr<Request>> inbox_;
   std::deque<std::unique_ptr<ReceiveItems>> waiting_;

@@ -33,18 +33,18 @@ void QueueActor::restore_row(char kind, const Record& row) {
     return static_cast<bool>(parsed);
   };
   if (kind == 'o' && number) {
-    if (auto move = move_from_row(row.value); note(move)) core_->restore_move(*number, std::move(*move));
+    if (auto move = move_from_row(row.value); note(move)) loading_.core->restore_move(*number, std::move(*move));
   } else if (kind == 'v' && number) {
-    if (auto state = state_from_row(row.value); note(state)) core_->restore_state(*number, std::move(*state));
+    if (auto state = state_from_row(row.value); note(state)) loading_.core->restore_state(*number, std::move(*state));
   } else if (kind == 'm' && number) {
-    if (auto head = head_of(row.value); note(head)) core_->restore_message(*number, std::move(*head));
+    if (auto head = head_of(row.value); note(head)) loading_.core->restore_message(*number, std::move(*head));
   } else if (kind == 'x') {
     const auto value = parse_json(row.value);
     if (note(value) && value->is_object())
-      core_->restore_taken_over(row.key.substr(keys_.kind_prefix('x').size()),
+      loading_.core->restore_taken_over(row.key.substr(keys_.kind_prefix('x').size()),
                                 static_cast<std::uint64_t>(get_int(value->get_object(), "last")));
   } else if (kind == 't') {
-    if (auto task = task_from_row(row.value); note(task)) tasks_.insert_or_assign(task->task.handle, std::move(*task));
+    if (auto task = task_from_row(row.value); note(task)) loading_.tasks.insert_or_assign(task->task.handle, std::move(*task));
   }
 }
 
@@ -63,11 +63,7 @@ Task<Result<void>> QueueActor::load_kind(char kind) {
 }
 
 Task<Result<void>> QueueActor::load() {
-  auto owned = core_->owned();
-  const QueueCounters counters = core_->counters;
-  core_ = std::make_unique<QueueCore>(keys_, deps_.plant);
-  core_->counters = counters;
-  tasks_.clear();
+  loading_ = {std::make_unique<QueueCore>(keys_, deps_.plant), {}};
   clear_cache();
   auto control = co_await deps_.queue.store->get(keys_.control());
   Result<void> ok;
@@ -75,21 +71,20 @@ Task<Result<void>> QueueActor::load() {
   if (ok && *control) {
     auto row = control_from_row((*control)->value);
     if (row)
-      core_->restore(*row);
+      loading_.core->restore(*row);
     else
       ok = std::unexpected(row.error());
   }
   for (const char kind : {'o', 'v', 'm', 'x', 't'})
     if (ok) ok = co_await load_kind(kind);
-  if (ok) {
-    core_->restored(deps_.queue.clock->now(), info_->spec, std::move(owned));
-    loaded_ = true;
-    any_over_ = true;
-    start_effects();
-  } else {
-    // What consumers hold must be known when it works.
-    core_->keep_owned(std::move(owned));
-  }
+  if (!ok) co_return ok;
+  loading_.core->counters = core_->counters;
+  loading_.core->restored(deps_.queue.clock->now(), info_->spec, core_->owned());
+  core_ = std::move(loading_.core);
+  tasks_ = std::move(loading_.tasks);
+  loaded_ = true;
+  any_over_ = true;
+  start_effects();
   co_return ok;
 }
 

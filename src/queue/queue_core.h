@@ -78,7 +78,6 @@ class QueueCore {
   void restored(TimePoint now, const QueueSpec& spec, std::map<std::uint64_t, std::uint32_t> owned);
   /// Held by consumers of this life; without those of a last round that failed: nobody was given them.
   std::map<std::uint64_t, std::uint32_t> owned() const;
-  void keep_owned(std::map<std::uint64_t, std::uint32_t> owned) { owned_ = std::move(owned); }
 
   /// A round starts. `dead_letters`: the dead-letter queue exists.
   void begin(TimePoint now, const QueueSpec* spec, bool dead_letters);

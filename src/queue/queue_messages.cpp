@@ -136,6 +136,9 @@ Task<Result<std::vector<Received>>> QueueServiceImpl::held(std::string queue) {
 Task<Result<std::vector<Received>>> QueueServiceImpl::peek(std::string queue, std::size_t messages_max) {
   auto actor = find(queue);
   if (!actor) co_return std::unexpected(actor.error());
+  // Waits until the queue has been read.
+  auto there = co_await ask(*actor, std::make_unique<ListMoves>(0));
+  if (!there) co_return std::unexpected(there.error());
   auto rows = co_await (*actor)->peek(std::clamp<std::size_t>(messages_max, 1, kReceiveMax));
   if (!rows) co_return std::unexpected(rows.error());
   auto out = co_await read(*actor, std::move(*rows), false);

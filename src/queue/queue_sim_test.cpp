@@ -237,7 +237,7 @@ bool QueueWorld::finished() {
 Task<> QueueWorld::inspect(TestLife* life, bool* done) {
   for (const char* queue : {"dead", "dead.fifo"}) {
     auto rows = co_await life->service->peek(queue, 1'000);
-    if (!rows) continue;
+    while (!rows) rows = co_await life->service->peek(queue, 1'000);
     for (Received& message : *rows) dead_[message.body].push_back(std::move(message));
   }
   *done = true;
