@@ -56,7 +56,7 @@ Task<Result<bool>> is_wanted(AppContext* app, std::string token) {
 }
 
 /// One look: the first task that this caller gets.
-Task<Result<std::optional<ActivityTask>>> take_now(AppContext* app, std::string activity) {
+Task<Result<std::optional<ActivityTask>>> take_now(AppContext* app, std::string activity, std::string worker) {
   KeyRange range = KeyRange::prefix(tasks_of(activity));
   for (bool more = true; more;) {
     auto rows = co_await app->store->scan(range, kPage, Direction::Forward);
@@ -75,6 +75,9 @@ Task<Result<std::optional<ActivityTask>>> take_now(AppContext* app, std::string 
       auto outcome = co_await app->store->commit(std::move(batch));
       if (!outcome) co_return fail(outcome.error());
       if (!outcome->committed() || !*wanted) continue;  // another worker was faster, or nobody waits any more
+      const auto ref = workflow::parse_task_token(token);
+      // The task has ended meanwhile.
+      if (auto noted = co_await app->engine->command(ref->run, workflow::activity_started_command(*ref, worker)); !noted) continue;
       const Json* input = get(*task, "input");
       auto whole = co_await app->engine->unspill(input ? *input : Json());
       if (!whole) co_return fail(whole.error());
@@ -148,7 +151,8 @@ Task<Result<void>> add_activity_task(AppContext* app, std::string id, JsonObject
   co_return Result<void>{};
 }
 
-Task<Result<std::optional<ActivityTask>>> take_activity_task(AppContext* app, std::string activity, Millis wait, CancelToken gone) {
+Task<Result<std::optional<ActivityTask>>> take_activity_task(AppContext* app, std::string activity, std::string worker, Millis wait,
+                                                             CancelToken gone) {
   const auto bell = std::make_shared<Bell>();
   const auto watch = app->store->watch(tasks_of(activity), [bell] { bell->ring(); });
   bool is_over = false;
@@ -160,7 +164,7 @@ Task<Result<std::optional<ActivityTask>>> take_activity_task(AppContext* app, st
   const auto on_gone = gone.on_cancel(end);
   const auto on_stop = app->stopping.on_cancel(end);
   for (;;) {
-    auto taken = is_over ? Result<std::optional<ActivityTask>>(std::nullopt) : co_await take_now(app, activity);
+    auto taken = is_over ? Result<std::optional<ActivityTask>>(std::nullopt) : co_await take_now(app, activity, worker);
     if (!taken || *taken || is_over) co_return taken;
     if (!bell->take()) co_await suspend<bool>([bell](Resume<bool> resume) { bell->wait(std::move(resume)); });
     (void)bell->take();

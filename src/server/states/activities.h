@@ -36,6 +36,7 @@ struct ActivityTask {
   Json input;
 };
 /// The oldest task that nobody has and that is still waited for; nothing when none comes within `wait`, or when `gone` is cancelled.
-Task<Result<std::optional<ActivityTask>>> take_activity_task(AppContext* app, std::string activity, Millis wait, CancelToken gone);
+Task<Result<std::optional<ActivityTask>>> take_activity_task(AppContext* app, std::string activity, std::string worker, Millis wait,
+                                                             CancelToken gone);
 
 }  // namespace mayfly::states

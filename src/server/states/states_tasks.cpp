@@ -90,10 +90,10 @@ Answer list_activities(StatesCall* call) {
 Answer get_activity_task(StatesCall* call) {
   Input input(call->input);
   const Arn arn = input.arn("activityArn", Arn::Kind::Activity);
-  input.text_or("workerName", "", 80 * 4);
+  const std::string worker = input.text_or("workerName", "", 80 * 4);
   if (auto read = input.done(); !read) co_return fail(read.error());
   if (const auto known = co_await find_activity(&call->app, arn.name); !known) co_return fail(known.error());
-  auto task = co_await take_activity_task(&call->app, arn.name, kPollMax, call->disconnected);
+  auto task = co_await take_activity_task(&call->app, arn.name, worker, kPollMax, call->disconnected);
   if (!task) co_return fail(task.error());
   if (!*task) co_return JsonObject{{"taskToken", nullptr}};
   co_return JsonObject{{"taskToken", (*task)->token}, {"input", to_text((*task)->input)}};
