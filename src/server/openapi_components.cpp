@@ -26,6 +26,7 @@ std::string_view openapi_components_text() {
   "lines": {"name": "lines", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 100}},
   "execution_key": {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 64, "pattern": "^[a-zA-Z0-9_-]+$"}, "description": "Of a durable function: the execution's name; the same name finds the same execution", "example": "order-A-17"},
   "path_queue": {"name": "queue", "in": "path", "required": true, "schema": {"type": "string"}, "description": "The queue", "example": "jobs"},
+  "path_result": {"name": "result", "in": "path", "required": true, "schema": {"type": "string"}, "description": "As the answer to the request says it in status_url"},
   "path_run": {"name": "run", "in": "path", "required": true, "schema": {"type": "string"}, "description": "The run's id", "example": "run_01M84PF7JV08CSWAYS8XPFC2VH"},
   "path_model": {"name": "model", "in": "path", "required": true, "schema": {"type": "string"}, "description": "The agent", "example": "support"},
   "agent": {"name": "agent", "in": "query", "schema": {"type": "string"}, "description": "Only this agent's"},

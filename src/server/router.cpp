@@ -184,6 +184,12 @@ Task<> Router::handle(net::Request& request, net::Responder& responder) {
     co_return;
   }
   Match match = find(request);
+  if (!match.route && match.allow.empty() && fallback_) {
+    const auto began = app_.clock->monotonic();
+    co_await fallback_(app_, call);
+    if (app_.metrics) app_.metrics->request_answered("*", "(triggers)", wrapped.status(), app_.clock->monotonic() - began);
+    co_return;
+  }
   if (!match.route && match.allow.empty()) {
     co_await wrapped.send(to_problem(
         {"route.not_found", "there is nothing at " + request.path.substr(0, 200) + "; see /openapi.json for what there is", Retry::Never}));

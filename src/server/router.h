@@ -59,6 +59,8 @@ class Router {
 
   void add(std::string_view method, std::string_view path, RouteOptions options, RouteHandler handler);
   void add_stream(std::string_view method, std::string_view path, RouteOptions options, StreamHandler handler);
+  /// Takes what no route's path fits, in place of 404; it checks keys by itself.
+  void set_fallback(StreamHandler handler) { fallback_ = std::move(handler); }
   std::vector<RouteInfo> routes() const;
   AppContext& app() { return app_; }
 
@@ -78,6 +80,7 @@ class Router {
 
   AppContext& app_;
   std::vector<std::unique_ptr<Route>> routes_;
+  StreamHandler fallback_;
 };
 
 }  // namespace mayfly

@@ -22,6 +22,7 @@ struct RouteAuth {
   std::string issuer;
   std::vector<std::string> audience;
   std::string jwks_url;
+  bool private_network = false;  ///< `jwks_url` may lead to loopback and private addresses
 };
 
 struct RateLimit {

@@ -43,6 +43,7 @@ Result<RouteAuth> read_jwt(const Json& value) {
   in.text("issuer", &out.issuer);
   in.texts("audience", &out.audience, 20);
   in.text("jwks_url", &out.jwks_url, 2'000);
+  in.flag("private_network", &out.private_network);
   in.text("secret_env", &out.secret_env);
   check_environment_name(in, "secret_env", out.secret_env);
   if (out.jwks_url.empty() == out.secret_env.empty())
@@ -119,6 +120,7 @@ Json auth_json(const RouteAuth& auth) {
   if (!auth.issuer.empty()) out["issuer"] = auth.issuer;
   if (!auth.audience.empty()) out["audience"] = JsonArray(auth.audience.begin(), auth.audience.end());
   if (!auth.jwks_url.empty()) out["jwks_url"] = auth.jwks_url;
+  if (auth.private_network) out["private_network"] = true;
   return JsonObject{{"jwt", std::move(out)}};
 }
 
@@ -194,6 +196,7 @@ std::string_view http_source_schema_text() {
             "issuer": {"type": "string"},
             "audience": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 20}]},
             "jwks_url": {"type": "string", "description": "Key set of the issuer: RS256, PS256, ES256, EdDSA"},
+            "private_network": {"type": "boolean", "default": false, "description": "jwks_url may lead to loopback and private addresses"},
             "secret_env": {"type": "string", "description": "Instead: environment variable with the secret of HS256"}}}}}
       ]
     },

@@ -68,6 +68,13 @@ void SpecReader::number(std::string_view name, std::int64_t* out, std::int64_t l
   *out = *found;
 }
 
+void SpecReader::flag(std::string_view name, bool* out) {
+  const Json* value = member(name);
+  if (!value) return;
+  if (!value->is_bool()) return refuse(name, "must be true or false");
+  *out = value->get_bool();
+}
+
 void SpecReader::duration(std::string_view name, Millis* out, Millis least, Millis most) {
   const Json* value = member(name);
   if (!value) return;

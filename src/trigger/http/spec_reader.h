@@ -23,6 +23,7 @@ class SpecReader {
   /// One text or a list of texts.
   void texts(std::string_view name, std::vector<std::string>* out, std::size_t count_max);
   void number(std::string_view name, std::int64_t* out, std::int64_t least, std::int64_t most);
+  void flag(std::string_view name, bool* out);
   void duration(std::string_view name, Millis* out, Millis least, Millis most);
   /// The index of the text among `names`.
   std::optional<std::size_t> choice(std::string_view name, std::initializer_list<std::string_view> names);
