@@ -3,6 +3,7 @@
 #include "expression/expression.h"
 #include "queue/queue.h"
 #include "schedule/schedule.h"
+#include "server/states/activities.h"
 #include "server/targets.h"
 #include "trigger/trigger_service.h"
 #include "workflow/workflow_registry.h"
@@ -106,6 +107,8 @@ Task<Result<void>> EventHost::open(engine::Engine& engine) {
 
 Task<Result<void>> EventHost::message(std::string id, Json message) {
   if (!parts_->is_open) co_return fail("engine.starting", "the server is starting", Retry::Safe);
+  if (const JsonObject* object = message.if_object(); object && get_string(*object, "kind") == "activity")
+    co_return co_await states::add_activity_task(&parts_->context, std::move(id), *object);
   co_return co_await parts_->triggers->message(std::move(id), std::move(message));
 }
 

@@ -4,10 +4,11 @@ import datetime
 import hashlib
 import hmac
 import json
+import re
 import urllib.error
 import urllib.request
 
-from lib import Problem, Server, TemporaryFolder, check, cli, equal, wait_until, write
+from lib import ROOT, Problem, Server, TemporaryFolder, check, cli, equal, wait_until, write
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 ARN = "arn:aws:states:us-east-1:000000000000:"
@@ -205,3 +206,19 @@ def test_command_line():
         equal([e["name"] for e in json.loads(shown.out)], ["g1"], "the executions")
         equal(cli("wf", "show", "none", server=server).code, 5, "a machine that is not there")
         equal(cli("wf", "start", "greet", "{}", "--name", "g1", server=server).code, 1, "a name that is taken")
+
+
+def test_documentation():
+    source = (ROOT / "src/server/states/states_api.cpp").read_text()
+    declared = re.findall(r'\{"(\w+)", \{[^}]*\}, (\w+)', source)
+    check(len(declared) > 30, "the operations are declared in another way: correct this test")
+    page = (ROOT / "docs/workflows.md").read_text()
+    supported, refused = re.search(r"\| supported \|(.*?)\| refused \|(.*?)\n\n", page, re.S).groups()
+    equal(set(re.findall(r"`(\w+)`", supported)), {n for n, f in declared if f != "nullptr"}, "the operations that the page says are supported")
+    equal(set(re.findall(r"`(\w+)`", refused)), {n for n, f in declared if f == "nullptr"}, "the operations that the page says are refused")
+    examples = re.findall(r"^```json\n(.*?)^```$", page, re.M | re.S)
+    check(examples, "the page lost its examples")
+    with TemporaryFolder() as folder, Server(folder / "data") as server:
+        for text in examples:
+            done = cli("workflows", "validate", "-", server=server, text_in=text)
+            equal(done.code, 0, f"{done} of {text}")
