@@ -345,7 +345,7 @@ TEST_F(HttpTriggersTest, LinksExpireAndCannotBeChanged) {
   const std::string token = *run(links.sign(&store_, "run_1", now + Millis{10'000}));
   EXPECT_EQ(*run(after_restart.verify(&store_, token, now)), "run_1");
   EXPECT_EQ(run(links.verify(&store_, token, now + Millis{11'000})).error().code, "result.expired");
-  for (const std::string bad : {std::string("run_2") + token.substr(5), token + "x", std::string("a.b"), std::string(".."), std::string("run_1.99999999999.")})
+  for (const std::string& bad : {std::string("run_2") + token.substr(5), token + "x", std::string("a.b"), std::string(".."), std::string("run_1.99999999999.")})
     EXPECT_EQ(run(links.verify(&store_, bad, now)).error().code, "result.not_found") << bad;
   EXPECT_EQ(send("GET", "/v1/results/nonsense").status, 404);
 }
