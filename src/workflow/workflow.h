@@ -74,5 +74,7 @@ Result<TaskRef> parse_task_token(std::string_view token);
 engine::Resolved task_succeeded(const TaskRef& task, Json output);
 engine::Resolved task_failed(const TaskRef& task, std::string error, std::string cause);
 Json heartbeat_command(const TaskRef& task);
+/// A worker took the activity's task: for the history.
+Json activity_started_command(const TaskRef& task, const std::string& worker);
 
 }  // namespace mayfly::workflow
