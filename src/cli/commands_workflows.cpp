@@ -78,7 +78,8 @@ ExitCode show_execution(const Env& env, const Json& answer) {
   if (const Json* input = get(of, "input")) line(env, "input", to_text(*input));
   if (const Json* output = get(of, "output"); output && status == "SUCCEEDED") line(env, "output", to_text(*output));
   if (const JsonObject* error = get_object(of, "error"))
-    line(env, "error", fmt::format("{}{}{}", get_string(*error, "error"), get_string(*error, "cause").empty() ? "" : ": ", get_string(*error, "cause")));
+    line(env, "error",
+         fmt::format("{}{}{}", get_string(*error, "error"), get_string(*error, "cause").empty() ? "" : ": ", get_string(*error, "cause")));
   return failed ? ExitCode::Failed : ExitCode::Ok;
 }
 
@@ -145,8 +146,9 @@ Task<ExitCode> list_workflows(Env& env) {
                     {one_line(get_string(of, "description"), 80)}});
   }
   if (!rows.empty())
-    env.terminal.print(table({{"WORKFLOW"}, {"TYPE"}, {"STATES", Align::Right}, {"REVISION", Align::Right}, {"AGE", Align::Right}, {"DESCRIPTION"}},
-                             rows, env.terminal.width(), env.terminal.out_colour()));
+    env.terminal.print(
+        table({{"WORKFLOW"}, {"TYPE"}, {"STATES", Align::Right}, {"REVISION", Align::Right}, {"AGE", Align::Right}, {"DESCRIPTION"}}, rows,
+              env.terminal.width(), env.terminal.out_colour()));
   co_return ExitCode::Ok;
 }
 
@@ -166,7 +168,8 @@ Task<ExitCode> show_workflow(Env& env, std::string name) {
   line(env, "created", get_string(of, "created"));
   line(env, "modified", get_string(of, "modified"));
   if (const JsonObject* versions = get_object(of, "versions"))
-    for (const auto& [number, revision] : *versions) line(env, "version", fmt::format("{} → revision {}", std::string_view(number), to_text(revision)));
+    for (const auto& [number, revision] : *versions)
+      line(env, "version", fmt::format("{} → revision {}", std::string_view(number), to_text(revision)));
   if (const JsonObject* aliases = get_object(of, "aliases"))
     for (const auto& [alias, routes] : *aliases) line(env, "alias", fmt::format("{} → {}", std::string_view(alias), to_text(routes)));
   if (const Json* definition = get(of, "definition")) env.terminal.line(printable(to_pretty_text(*definition)));
@@ -200,7 +203,8 @@ Task<ExitCode> deploy_workflow(Env& env, WorkflowDeployOptions options) {
   if (env.json)
     env.terminal.line(to_text(*answer));
   else
-    env.terminal.line(fmt::format("{} revision {}", printable(get_string(object_of(*answer), "name")), get_int(object_of(*answer), "revision")));
+    env.terminal.line(
+        fmt::format("{} revision {}", printable(get_string(object_of(*answer), "name")), get_int(object_of(*answer), "revision")));
   co_return ExitCode::Ok;
 }
 
@@ -292,7 +296,8 @@ Task<ExitCode> task_success(Env& env, std::string token, std::string output) {
 }
 
 Task<ExitCode> task_failure(Env& env, std::string token, TaskFailureOptions why) {
-  const auto answer = co_await env.api.post(path_of({"v1", "tasks", token, "failure"}), JsonObject{{"error", why.error}, {"cause", why.cause}});
+  const auto answer =
+      co_await env.api.post(path_of({"v1", "tasks", token, "failure"}), JsonObject{{"error", why.error}, {"cause", why.cause}});
   if (!answer) co_return env.terminal.error(answer.error());
   env.terminal.note("the task has failed");
   co_return ExitCode::Ok;

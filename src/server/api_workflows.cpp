@@ -95,8 +95,10 @@ Result<JsonObject> read_definition(const net::Request& request) {
   if (out.contains("StartAt") || out.contains("States")) return JsonObject{{"definition", std::move(out)}};
   for (const auto& member : out)
     if (const std::string_view key = member.key(); key != "definition" && key != "type" && key != "description")
-      return fail("request.invalid", "\"" + std::string(key) + "\" is not known here; the body has \"definition\", \"type\" and \"description\"");
-  if (!get_object(out, "definition")) return fail("request.invalid", "the body lacks \"definition\": an object in the Amazon States Language");
+      return fail("request.invalid",
+                  "\"" + std::string(key) + "\" is not known here; the body has \"definition\", \"type\" and \"description\"");
+  if (!get_object(out, "definition"))
+    return fail("request.invalid", "the body lacks \"definition\": an object in the Amazon States Language");
   return out;
 }
 
@@ -179,8 +181,8 @@ Task<Result<net::Response>> start(AppContext& app, Call& call) {
   auto found = app.workflows->resolve(call.parameter("workflow"), qualifier->value_or(std::string()));
   if (!found) co_return fail(found.error());
   const Json* input = get(*body, "input");
-  auto started = co_await states::start_execution(&app, *std::move(found), name->value_or(std::string()), input ? *input : Json(JsonObject()),
-                                                  call.traceparent);
+  auto started = co_await states::start_execution(&app, *std::move(found), name->value_or(std::string()),
+                                                  input ? *input : Json(JsonObject()), call.traceparent);
   if (!started) co_return fail(started.error());
   if (*wait) {
     auto ended = co_await wait_for_end(app, started->run.id, **wait, call.request.disconnected);

@@ -52,8 +52,8 @@ std::string to_row(const StoredWorkflow& workflow) {
   const WorkflowRecord& record = workflow.record;
   JsonObject versions, aliases, tags;
   for (const auto& [number, version] : record.versions)
-    versions[std::to_string(number)] = JsonObject{
-        {"revision", version.revision}, {"description", version.description}, {"created", to_unix_ms(version.created)}};
+    versions[std::to_string(number)] =
+        JsonObject{{"revision", version.revision}, {"description", version.description}, {"created", to_unix_ms(version.created)}};
   for (const auto& [name, alias] : record.aliases) aliases[name] = to_json(alias);
   for (const auto& [name, value] : record.tags) tags[name] = value;
   return to_text(JsonObject{{"name", record.name},
@@ -94,15 +94,9 @@ Result<StoredWorkflow> workflow_from_row(std::string_view row) {
 std::vector<Put> to_rows(const WorkflowRevision& revision) {
   const std::string key = workflow_key(revision.name) + "/r/" + to_hex16(static_cast<std::uint64_t>(revision.revision));
   const std::string_view text = revision.definition_text;
-  const JsonObject head{{"name", revision.name},
-                        {"revision", revision.revision},
-                        {"type", revision.type},
-                        {"role_arn", revision.role_arn},
-                        {"revision_id", revision.revision_id},
-                        {"description", revision.description},
-                        {"logging", revision.logging},
-                        {"tracing", revision.tracing},
-                        {"created", to_unix_ms(revision.created)}};
+  const JsonObject head{{"name", revision.name},         {"revision", revision.revision},       {"type", revision.type},
+                        {"role_arn", revision.role_arn}, {"revision_id", revision.revision_id}, {"description", revision.description},
+                        {"logging", revision.logging},   {"tracing", revision.tracing},         {"created", to_unix_ms(revision.created)}};
   std::vector<Put> out{{key, to_text(head) + "\n" + std::string(text.substr(0, kPartBytes))}};
   for (std::size_t at = kPartBytes; at < text.size(); at += kPartBytes)
     out.push_back({part_key(key, out.size()), std::string(text.substr(at, kPartBytes))});

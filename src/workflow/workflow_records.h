@@ -23,7 +23,8 @@ std::string to_row(const StoredWorkflow& workflow);
 /// Error: `store.damaged`.
 Result<StoredWorkflow> workflow_from_row(std::string_view row);
 
-/// A definition may be larger than one value of the store: `meta/workflow/NAME/r/REVISION`, and the rest of the text in `…/REVISION/1` and on.
+/// A definition may be larger than one value of the store: `meta/workflow/NAME/r/REVISION`, and the rest of the text in `…/REVISION/1` and
+/// on.
 std::vector<Put> to_rows(const WorkflowRevision& revision);
 /// From the rows' values, in order. Error: `store.damaged`.
 Result<WorkflowRevision> revision_from_rows(const std::vector<std::string>& values);

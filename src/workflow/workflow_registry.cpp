@@ -32,8 +32,8 @@ std::optional<std::int64_t> version_number(std::string_view text) {
 }
 
 Error invalid_name(std::string_view what) {
-  return {"workflow.invalid_name",
-          "the name of " + std::string(what) + " has 1 to 80 characters, without spaces and none of < > { } [ ] ? * \" # % \\ ^ | ~ ` $ & , ; : /"};
+  return {"workflow.invalid_name", "the name of " + std::string(what) +
+                                       " has 1 to 80 characters, without spaces and none of < > { } [ ] ? * \" # % \\ ^ | ~ ` $ & , ; : /"};
 }
 
 using SharedRevision = std::shared_ptr<const WorkflowRevision>;
@@ -232,7 +232,8 @@ Task<Result<std::int64_t>> WorkflowRegistry::publish(std::string name, std::stri
   auto written = co_await impl_->write(name, [&](const Entry& entry) -> Result<std::optional<Change>> {
     if (!entry.alive()) return fail(not_found(name));
     if (!if_revision_id.empty() && entry.current().revision_id != if_revision_id)
-      return fail("workflow.conflict", "the current revision of " + name + " is " + entry.current().revision_id + ", not " + if_revision_id);
+      return fail("workflow.conflict",
+                  "the current revision of " + name + " is " + entry.current().revision_id + ", not " + if_revision_id);
     Change out{entry.stored, nullptr};
     WorkflowRecord& record = out.workflow.record;
     if (!record.versions.empty() && record.versions.rbegin()->second.revision == record.current) {
@@ -308,7 +309,8 @@ Result<ResolvedWorkflow> WorkflowRegistry::resolve(const std::string& name, cons
   const auto found = record.versions.find(version);
   const auto revision = found == record.versions.end() ? entry->revisions.end() : entry->revisions.find(found->second.revision);
   if (revision == entry->revisions.end())
-    return fail("workflow.not_found", "the state machine '" + name + "' has neither a version nor an alias '" + qualifier.substr(0, 80) + "'");
+    return fail("workflow.not_found",
+                "the state machine '" + name + "' has neither a version nor an alias '" + qualifier.substr(0, 80) + "'");
   return ResolvedWorkflow{revision->second, qualifier, version};
 }
 
@@ -317,11 +319,13 @@ Error WorkflowRegistry::not_found(const std::string& name) const {
                                     "'; `mayfly workflows list` shows those that there are, `mayfly workflows deploy` makes one"};
 }
 
-Result<engine::StartRequest> WorkflowRegistry::start(const ResolvedWorkflow& workflow, std::string execution_name, const Json& input) const {
+Result<engine::StartRequest> WorkflowRegistry::start(const ResolvedWorkflow& workflow, std::string execution_name,
+                                                     const Json& input) const {
   const WorkflowRevision& revision = *workflow.revision;
   if (!execution_name.empty() && !is_valid_name(execution_name)) return fail(invalid_name("an execution"));
   if (to_text(input).size() > kStateBytesMax)
-    return fail("workflow.input_too_large", "the input of an execution has at most 262,144 bytes; keep large data elsewhere and pass its name");
+    return fail("workflow.input_too_large",
+                "the input of an execution has at most 262,144 bytes; keep large data elsewhere and pass its name");
   engine::StartRequest out;
   out.program = std::string(kProgramPrefix) + revision.name;
   out.version = revision.revision;

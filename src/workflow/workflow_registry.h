@@ -78,8 +78,8 @@ struct ResolvedWorkflow {
   std::int64_t version = 0;  ///< the published one that it came to; 0: the current revision
 };
 
-/// Deployed state machines, in memory and in rows `meta/workflow/NAME` and `meta/workflow/NAME/r/REVISION`. The engine's host of the programs
-/// "workflow:NAME", whose versions are the revisions. A deleted state machine keeps its rows: its executions go on.
+/// Deployed state machines, in memory and in rows `meta/workflow/NAME` and `meta/workflow/NAME/r/REVISION`. The engine's host of the
+/// programs "workflow:NAME", whose versions are the revisions. A deleted state machine keeps its rows: its executions go on.
 class WorkflowRegistry final : public engine::ProgramHost {
  public:
   WorkflowRegistry(Store& store, Clock& clock, Random& random, Expressions& expressions);
@@ -90,11 +90,11 @@ class WorkflowRegistry final : public engine::ProgramHost {
   enum class Deploy { Any, MustBeNew, MustExist };
   /// A revision equal to the current one deploys nothing. `definition` is read from `definition_text`, or the other way round; `revision`,
   /// `revision_id` and `created` are filled in. Errors: `workflow.invalid` (all problems, one a line), `workflow.invalid_name`,
-  /// `workflow.exists` (MustBeNew, and another one is there), `workflow.not_found` (MustExist), `workflow.type_change`, `workflow.limit`, and
-  /// those of the store.
+  /// `workflow.exists` (MustBeNew, and another one is there), `workflow.not_found` (MustExist), `workflow.type_change`, `workflow.limit`,
+  /// and those of the store.
   Task<Result<WorkflowRevision>> deploy(WorkflowRevision revision, Deploy mode = Deploy::Any);
-  /// Makes the current revision a version; one that the newest version already holds gives that one. `if_revision_id`: only when it is still
-  /// the current one. Errors: `workflow.not_found`, `workflow.conflict`, `workflow.limit`.
+  /// Makes the current revision a version; one that the newest version already holds gives that one. `if_revision_id`: only when it is
+  /// still the current one. Errors: `workflow.not_found`, `workflow.conflict`, `workflow.limit`.
   Task<Result<std::int64_t>> publish(std::string name, std::string description, std::string if_revision_id);
   /// Applies `change` to versions, aliases and tags and writes them. An error changes nothing. May be called again when another write came
   /// between. Errors: `workflow.not_found`, those of `change`.

@@ -28,8 +28,8 @@ struct ExecutionDetails {
   std::string cause() const;
 };
 
-/// Starting under a name that is taken gives the execution that is running when its input is equal. Errors: `execution.exists`, and those of
-/// WorkflowRegistry::start and Engine::start. Express executions' names may be used again.
+/// Starting under a name that is taken gives the execution that is running when its input is equal. Errors: `execution.exists`, and those
+/// of WorkflowRegistry::start and Engine::start. Express executions' names may be used again.
 Task<Result<ExecutionDetails>> start_execution(AppContext* app, workflow::ResolvedWorkflow workflow, std::string name, Json input,
                                                std::string traceparent);
 

@@ -138,8 +138,8 @@ net::Response error_answer(const Error& error) {
 Task<net::Response> handle(AppContext* app, Principal principal, std::string operation, JsonObject input, CancelToken disconnected) {
   const std::string request_id = function::make_uuid(*app->random);
   auto result = co_await answer(app, std::move(principal), operation, &input, disconnected);
-  net::Response out = result ? net::Response{200, {{"Content-Type", "application/x-amz-json-1.0"}}, to_text(*result)}
-                             : error_answer(result.error());
+  net::Response out =
+      result ? net::Response{200, {{"Content-Type", "application/x-amz-json-1.0"}}, to_text(*result)} : error_answer(result.error());
   if (out.status >= 500)
     log::error("a request to the Step Functions API failed", {{"operation", to_utf8_lossy(operation)},
                                                               {"code", result.error().code},

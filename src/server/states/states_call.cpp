@@ -23,8 +23,8 @@ std::unexpected<Error> aws_error(std::string_view exception, std::string message
 
 void Input::check_length(std::string_view name, const std::string& value, std::size_t bytes_max) {
   if (value.size() <= bytes_max) return;
-  fail_with({"aws.ValidationException",
-             constraint(name, "", "Member must have length less than or equal to " + std::to_string(bytes_max)), Retry::Never});
+  fail_with({"aws.ValidationException", constraint(name, "", "Member must have length less than or equal to " + std::to_string(bytes_max)),
+             Retry::Never});
 }
 
 std::string Input::required(std::string_view name, std::size_t bytes_max) {
@@ -68,15 +68,16 @@ std::map<std::string, std::string> Input::tags(std::string_view name) {
     const std::string key = tag ? get_string(*tag, "key") : std::string();
     const std::string value = tag ? get_string(*tag, "value") : std::string();
     if (key.empty() || key.size() > kTagBytesMax || value.size() > kTagBytesMax)
-      fail_with({"aws.ValidationException", constraint(name, "", "each tag has a key of 1 to 128 and a value of 0 to 256 characters"), Retry::Never});
+      fail_with({"aws.ValidationException", constraint(name, "", "each tag has a key of 1 to 128 and a value of 0 to 256 characters"),
+                 Retry::Never});
     out[key] = value;
   }
   return out;
 }
 
 Error state_machine_missing(const Arn& arn) {
-  return {"aws.StateMachineDoesNotExist", "State Machine Does Not Exist: '" + to_utf8_lossy(state_machine_arn(arn.name, arn.qualifier)) + "'",
-          Retry::Never};
+  return {"aws.StateMachineDoesNotExist",
+          "State Machine Does Not Exist: '" + to_utf8_lossy(state_machine_arn(arn.name, arn.qualifier)) + "'", Retry::Never};
 }
 
 Result<workflow::ResolvedWorkflow> resolve(const AppContext& app, const Arn& arn) {

@@ -133,8 +133,7 @@ Answer start_sync_execution(StatesCall* call) {
   auto out = co_await execution_view(&call->app, *std::move(started), with_data);
   if (!out) co_return out;
   if (get_string(*out, "status") == "ABORTED") (*out)["status"] = "FAILED";
-  (*out)["billingDetails"] =
-      JsonObject{{"billedMemoryUsedInMB", 64}, {"billedDurationInMilliseconds", (took.count() + 99) / 100 * 100}};
+  (*out)["billingDetails"] = JsonObject{{"billedMemoryUsedInMB", 64}, {"billedDurationInMilliseconds", (took.count() + 99) / 100 * 100}};
   co_return out;
 }
 
@@ -241,7 +240,8 @@ Answer redrive_execution(StatesCall* call) {
   if (auto read = input.done(); !read) co_return fail(read.error());
   const auto run = co_await run_of(&call->app, arn);
   if (!run) co_return fail(run.error());
-  co_return aws_error("ExecutionNotRedrivable", "Execution is not redrivable: Mayfly does not redrive executions; start a new one with the same input");
+  co_return aws_error("ExecutionNotRedrivable",
+                      "Execution is not redrivable: Mayfly does not redrive executions; start a new one with the same input");
 }
 
 Answer list_map_runs(StatesCall* call) {

@@ -21,9 +21,11 @@ void read_settings(Input& input, WorkflowRevision& out) {
   }
   if (Json logging = input.kept("loggingConfiguration"); !logging.is_null()) out.logging = std::move(logging);
   if (Json tracing = input.kept("tracingConfiguration"); !tracing.is_null()) out.tracing = std::move(tracing);
-  if (const JsonObject* encryption = input.object("encryptionConfiguration"); encryption && get_string(*encryption, "type") != "AWS_OWNED_KEY")
+  if (const JsonObject* encryption = input.object("encryptionConfiguration");
+      encryption && get_string(*encryption, "type") != "AWS_OWNED_KEY")
     input.fail_with({"aws.InvalidEncryptionConfiguration",
-                     "Mayfly has no customer managed keys: leave encryptionConfiguration out, or use the type AWS_OWNED_KEY", Retry::Never});
+                     "Mayfly has no customer managed keys: leave encryptionConfiguration out, or use the type AWS_OWNED_KEY",
+                     Retry::Never});
 }
 
 struct Publishing {
@@ -103,7 +105,8 @@ Answer create_state_machine(StatesCall* call) {
   const Publishing publishing = read_publishing(input);
   const auto tags = input.tags("tags");
   if (auto read = input.done(); !read) co_return fail(read.error());
-  if (!workflow::is_valid_name(revision.name)) co_return aws_error("InvalidName", "Invalid Name: '" + to_utf8_lossy(revision.name.substr(0, 300)) + "'");
+  if (!workflow::is_valid_name(revision.name))
+    co_return aws_error("InvalidName", "Invalid Name: '" + to_utf8_lossy(revision.name.substr(0, 300)) + "'");
   if (revision.type != "STANDARD" && revision.type != "EXPRESS")
     co_return aws_error("StateMachineTypeNotSupported", "State Machine Type Not Supported: '" + to_utf8_lossy(revision.type) + "'");
   if (tags.size() > workflow::kTagsMax) co_return aws_error("TooManyTags", "a state machine has at most 50 tags");
@@ -132,7 +135,8 @@ Answer update_state_machine(StatesCall* call) {
   Input input(call->input);
   const Arn arn = input.arn("stateMachineArn", Arn::Kind::StateMachine);
   if (auto read = input.done(); !read) co_return fail(read.error());
-  if (!arn.qualifier.empty()) co_return aws_error("ValidationException", "versions and aliases cannot be updated: give the ARN of the state machine");
+  if (!arn.qualifier.empty())
+    co_return aws_error("ValidationException", "versions and aliases cannot be updated: give the ARN of the state machine");
   const auto current = resolve(call->app, arn);
   if (!current) co_return fail(current.error());
   WorkflowRevision revision = *current->revision;
@@ -143,8 +147,9 @@ Answer update_state_machine(StatesCall* call) {
   const auto is_given = [&](const char* name) { return get(call->input, name) != nullptr; };
   if (!is_given("definition") && !is_given("roleArn") && !is_given("loggingConfiguration") && !is_given("tracingConfiguration") &&
       !is_given("encryptionConfiguration"))
-    co_return aws_error("MissingRequiredParameter", "Either the definition, the role ARN, the LoggingConfiguration, the TracingConfiguration or the "
-                                                    "EncryptionConfiguration must be specified");
+    co_return aws_error("MissingRequiredParameter",
+                        "Either the definition, the role ARN, the LoggingConfiguration, the TracingConfiguration or the "
+                        "EncryptionConfiguration must be specified");
   auto made = co_await call->app.workflows->deploy(std::move(revision), workflow::WorkflowRegistry::Deploy::MustExist);
   if (!made) co_return fail(made.error());
   JsonObject out{{"updateDate", seconds(made->created)}, {"revisionId", made->revision_id}};
@@ -161,7 +166,8 @@ Answer delete_state_machine(StatesCall* call) {
   const Arn arn = input.arn("stateMachineArn", Arn::Kind::StateMachine);
   if (auto read = input.done(); !read) co_return fail(read.error());
   if (!arn.qualifier.empty())
-    co_return aws_error("ValidationException", "versions and aliases are deleted with DeleteStateMachineVersion and DeleteStateMachineAlias");
+    co_return aws_error("ValidationException",
+                        "versions and aliases are deleted with DeleteStateMachineVersion and DeleteStateMachineAlias");
   auto removed = co_await call->app.workflows->remove(arn.name);
   if (!removed && removed.error().code != "workflow.not_found") co_return fail(removed.error());
   co_return JsonObject();

@@ -16,8 +16,9 @@ TEST(StatesArn, NamesWhatItNames) {
   EXPECT_EQ(version->name, "review");
   EXPECT_EQ(version->qualifier, "3");
   EXPECT_EQ(parse_arn(express_arn("review", "e", "run_1"))->run, "run_1");
-  for (const char* bad : {"", "arn", "arn:aws:states:us-east-1:000000000000:stateMachine:", "arn:aws:s3:us-east-1:000000000000:stateMachine:a",
-                          "arn:aws:states:us-east-1:1:stateMachine:a", "arn:aws:states:us-east-1:000000000000:execution:a"})
+  for (const char* bad :
+       {"", "arn", "arn:aws:states:us-east-1:000000000000:stateMachine:", "arn:aws:s3:us-east-1:000000000000:stateMachine:a",
+        "arn:aws:states:us-east-1:1:stateMachine:a", "arn:aws:states:us-east-1:000000000000:execution:a"})
     EXPECT_EQ(parse_arn(bad).error().code, "aws.InvalidArn") << bad;
   EXPECT_FALSE(parse_arn(activity_arn("a"), Arn::Kind::Execution));
 }
@@ -53,7 +54,8 @@ TEST_F(StatesTest, ErrorsHaveAwsNamesAndSayWhatToDo) {
   expect("CreateStateMachine", {{"name", 7}}, "SerializationException");
   expect("CreateStateMachine", {{"name", "a"}, {"definition", kPass}, {"roleArn", "x"}}, "InvalidArn");
   expect("CreateStateMachine", {{"name", "a"}, {"definition", "[]"}, {"roleArn", kRole}}, "InvalidDefinition");
-  expect("CreateStateMachine", {{"name", "a"}, {"definition", kPass}, {"roleArn", kRole}, {"type", "FAST"}}, "StateMachineTypeNotSupported");
+  expect("CreateStateMachine", {{"name", "a"}, {"definition", kPass}, {"roleArn", kRole}, {"type", "FAST"}},
+         "StateMachineTypeNotSupported");
   expect("DescribeStateMachine", {{"stateMachineArn", state_machine_arn("none")}}, "StateMachineDoesNotExist");
   expect("StartExecution", {{"stateMachineArn", state_machine_arn("none")}}, "StateMachineDoesNotExist");
   expect("DescribeExecution", {{"executionArn", execution_arn("none", "e")}}, "ExecutionDoesNotExist");
@@ -122,8 +124,8 @@ TEST_F(StatesTest, ExpressAnswersAtOnceAndItsNamesRepeat) {
 
 TEST_F(StatesTest, AnActivityWaitsForItsWorker) {
   ASSERT_EQ(ask("CreateActivity", {{"name", "work"}}).status, 200);
-  const std::string arn =
-      create("worker", R"({"StartAt": "W", "States": {"W": {"Type": "Task", "Resource": ")" + activity_arn("work") + R"(", "End": true}}})");
+  const std::string arn = create(
+      "worker", R"({"StartAt": "W", "States": {"W": {"Type": "Task", "Resource": ")" + activity_arn("work") + R"(", "End": true}}})");
   const std::string execution = ask("StartExecution", {{"stateMachineArn", arn}, {"input", "[7]"}}).text("executionArn");
   const HttpAnswer task = ask("GetActivityTask", {{"activityArn", activity_arn("work")}, {"workerName", "me"}});
   EXPECT_EQ(task.text("input"), "[7]") << task.body;

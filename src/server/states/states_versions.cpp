@@ -46,8 +46,7 @@ Result<Routing> read_routing(const JsonArray& list) {
     out.routes.push_back({version, weight});
     sum += weight;
   }
-  if (sum != 100)
-    return aws_error("ValidationException", "The sum of the weights in the routing configuration must be equal to 100.");
+  if (sum != 100) return aws_error("ValidationException", "The sum of the weights in the routing configuration must be equal to 100.");
   return out;
 }
 
@@ -78,7 +77,8 @@ Answer publish_version(StatesCall* call) {
   if (!version) co_return fail(version.error().code == "workflow.not_found" ? state_machine_missing(arn) : version.error());
   const auto record = call->app.workflows->record(arn.name);
   const TimePoint created = record && record->versions.contains(*version) ? record->versions.at(*version).created : call->app.clock->now();
-  co_return JsonObject{{"creationDate", seconds(created)}, {"stateMachineVersionArn", state_machine_arn(arn.name, std::to_string(*version))}};
+  co_return JsonObject{{"creationDate", seconds(created)},
+                       {"stateMachineVersionArn", state_machine_arn(arn.name, std::to_string(*version))}};
 }
 
 Answer delete_version(StatesCall* call) {
@@ -90,8 +90,10 @@ Answer delete_version(StatesCall* call) {
   auto changed = co_await call->app.workflows->change(arn.name, [&](WorkflowRecord& record) -> Result<void> {
     for (const auto& [name, alias] : record.aliases)
       if (std::ranges::find(alias.routing, version, &Alias::Route::version) != alias.routing.end())
-        return aws_error("ConflictException", "Version to be deleted must not be referenced by an alias. Current list of aliases "
-                                              "referencing this version: [" + name + "]");
+        return aws_error("ConflictException",
+                         "Version to be deleted must not be referenced by an alias. Current list of aliases "
+                         "referencing this version: [" +
+                             name + "]");
     record.versions.erase(version);
     return {};
   });
@@ -179,7 +181,8 @@ Answer describe_alias(StatesCall* call) {
   const Alias& alias = record->aliases.at(arn.qualifier);
   JsonArray routing;
   for (const Alias::Route& route : alias.routing)
-    routing.push_back(JsonObject{{"stateMachineVersionArn", state_machine_arn(arn.name, std::to_string(route.version))}, {"weight", route.weight}});
+    routing.push_back(
+        JsonObject{{"stateMachineVersionArn", state_machine_arn(arn.name, std::to_string(route.version))}, {"weight", route.weight}});
   JsonObject out{{"stateMachineAliasArn", state_machine_arn(arn.name, arn.qualifier)},
                  {"name", arn.qualifier},
                  {"routingConfiguration", std::move(routing)},
@@ -209,8 +212,7 @@ Answer list_aliases(StatesCall* call) {
   if (!record) co_return fail(state_machine_missing(arn));
   std::vector<std::pair<std::string, Alias>> aliases;
   for (const auto& [name, alias] : record->aliases)
-    if (arn.qualifier.empty() ||
-        std::ranges::find(alias.routing, number_of(arn.qualifier), &Alias::Route::version) != alias.routing.end())
+    if (arn.qualifier.empty() || std::ranges::find(alias.routing, number_of(arn.qualifier), &Alias::Route::version) != alias.routing.end())
       aliases.emplace_back(name, alias);
   const auto page = page_of(call->input, aliases.size());
   if (!page) co_return fail(page.error());
