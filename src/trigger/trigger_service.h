@@ -155,6 +155,8 @@ class TriggerService {
   /// returns; once per source and id within a day.
   virtual Task<Result<std::vector<Accepted>>> publish(Event event, std::string traceparent) = 0;
   virtual Task<Result<Accepted>> deliver(Delivery delivery) = 0;
+  /// What the trigger would make of the event, starting nothing: {"filtered", "session", "input", "idempotency_key", "correlation", "target"}.
+  virtual Result<JsonObject> dry_run(const TriggerSpec& spec, const Event& event, const Variables& variables) = 0;
   /// For ScheduleDependencies::fire.
   virtual Task<Result<void>> fire(schedule::Firing firing) = 0;
 
