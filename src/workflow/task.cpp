@@ -42,7 +42,8 @@ Json parsed(const Json& value) {
 
 /// As Lambda's integration names failures: the error's type, and all of it as the cause.
 StateError function_error(const Operation& operation) {
-  const JsonObject& error = object_of(value_of(object_of(operation.result), "Error"));
+  const Json held = value_of(object_of(operation.result), "Error");
+  const JsonObject& error = object_of(held);
   if (error.empty()) {
     const Error& reason = *operation.error;
     return {reason.code.ends_with("not_found") ? "Lambda.ResourceNotFoundException" : "Lambda.Unknown", reason.message};
