@@ -139,7 +139,7 @@ std::string_view project_schema_base_text() {
                 "additionalProperties": false,
                 "properties": {
                   "events": {"description": "Which ones.", "type": "array", "minItems": 1, "maxItems": 16, "uniqueItems": true, "items": {"enum": ["run.started", "model.ended", "tool.started", "tool.ended", "question.asked", "question.answered", "child.started", "child.ended", "wait.started", "wait.ended"]}},
-                  "target": {"$ref": "#/$defs/target"}
+                  "target": {"description": "Who is told.", "$ref": "#/$defs/target"}
                 }
               }
             }
@@ -160,8 +160,8 @@ std::string_view project_schema_base_text() {
           "properties": {
             "usd": {"description": "US dollars, up to nine decimals.", "type": "number", "exclusiveMinimum": 0, "maximum": 1000000},
             "steps": {"description": "Model calls.", "type": "integer", "minimum": 1, "maximum": 100000},
-            "input_tokens": {"type": "integer", "minimum": 1, "maximum": 1000000000000},
-            "output_tokens": {"type": "integer", "minimum": 1, "maximum": 1000000000000}
+            "input_tokens": {"description": "Read by models.", "type": "integer", "minimum": 1, "maximum": 1000000000000},
+            "output_tokens": {"description": "Written by models.", "type": "integer", "minimum": 1, "maximum": 1000000000000}
           }
         },
         "deadline": {"description": "Of one of its runs, waits included. Default: its own wall_time.", "$ref": "#/$defs/duration"},
