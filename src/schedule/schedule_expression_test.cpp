@@ -74,7 +74,7 @@ TEST(ScheduleExpression, RefusalsNameTheFieldAndWhatItTakes) {
   const std::pair<const char*, const char*> cases[] = {
       {"cron(60 * * * ? *)", "minutes"}, {"cron(* 24 * * ? *)", "hours"}, {"cron(0 0 0 * ? *)", "day of month"}, {"cron(0 0 32 * ? *)", "day of month"},
       {"cron(0 0 1 13 ? *)", "month"}, {"cron(0 0 1 FOO ? *)", "month"}, {"cron(0 0 ? * 8 *)", "day of week"}, {"cron(0 0 ? * 0 *)", "day of week"},
-      {"cron(0 0 ? * MON#6 *)", "# "}, {"cron(0 0 ? * MON#1,TUE#2 *)", "#"}, {"cron(0 0 1 * ? 1969)", "year"}, {"cron(0 0 1 * ? 2200)", "year"},
+      {"cron(0 0 ? * MON#6 *)", "behind #"}, {"cron(0 0 ? * MON#1,TUE#2 *)", "#"}, {"cron(0 0 1 * ? 1969)", "year"}, {"cron(0 0 1 * ? 2200)", "year"},
       {"cron(0 0 * * * *)", "exactly one"}, {"cron(0 0 ? * ? *)", "exactly one"}, {"cron(0 0 1 * MON *)", "exactly one"}, {"cron(? 0 1 * ? *)", "day fields"},
       {"cron(0 0 1 * ?)", "six fields"}, {"cron(0 0 1 * ? * *)", "six fields"}, {"cron()", "six fields"}, {"cron(0 0 30 2 ? *)", "never matches"},
       {"cron(5-1 * * * ? *)", "backwards"}, {"cron(*/0 * * * ? *)", "step"}, {"cron(0 0 W * ? *)", "day of month"}, {"cron(0 0 L-3 * ? *)", "day of month"},
