@@ -390,7 +390,13 @@ void Interpreter::completing(const Completion& completion) {
   if (const auto root = state_.frames.find(1); root != state_.frames.end()) last = root->second.last_event;
   Frame end;
   end.last_event = last;
-  const JsonObject reason{{"error", completion.error ? completion.error->code : ""}, {"cause", completion.error ? completion.error->message : ""}};
+  JsonObject reason{{"error", completion.error ? completion.error->code : ""}, {"cause", completion.error ? completion.error->message : ""}};
+  if (completion.error && completion.error->code == "run.cancelled") {
+    // Whoever stops an execution may give an error and a cause, which the engine carries as one text.
+    reason = {{"error", ""}, {"cause", completion.error->message}};
+    if (const auto given = parse_json(completion.error->message); given && given->is_object() && given->get_object().contains("cause"))
+      reason = {{"error", get_string(given->get_object(), "error")}, {"cause", get_string(given->get_object(), "cause")}};
+  }
   switch (completion.status) {
     case ExecutionStatus::Succeeded:
       event(end, "ExecutionSucceeded", "executionSucceededEventDetails", {{"output", to_text(completion.result)}});

@@ -215,6 +215,59 @@ TEST(WorkflowLoop, EndsAtTheMaximumOfEvents) {
   EXPECT_TRUE(world.output().starts_with("States.Runtime: The execution reached the maximum number of history events (25000)")) << world.output();
 }
 
+/// A random machine whose state names start with `prefix`.
+std::string random_machine(Random& random, const std::string& prefix, int depth) {
+  const auto count = 1 + random.below(3);
+  std::string states;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::string name = prefix + std::to_string(i), end = i + 1 < count ? R"("Next":")" + prefix + std::to_string(i + 1) + "\"" : R"("End":true)";
+    std::string body;
+    switch (random.below(depth > 0 ? 5 : 3)) {
+      case 0: body = R"("Type":"Pass","Assign":{"v.$":"$$.State.Name"},)"; break;
+      case 1: body = R"("Type":"Task","Resource":"arn:mayfly:agent:x","TimeoutSeconds":60,)"; break;
+      case 2: body = R"("Type":"Wait","Seconds":)" + std::to_string(random.below(4)) + ","; break;
+      case 3:
+        body = R"("Type":"Parallel","Branches":[)" + random_machine(random, name + "a", depth - 1) + "," + random_machine(random, name + "b", depth - 1) + "],";
+        break;
+      default:
+        body = R"("Type":"Map","ItemsPath":"$$.Execution.Input","MaxConcurrency":2,"ItemProcessor":)" + random_machine(random, name + "m", depth - 1) + ",";
+        break;
+    }
+    states += (i > 0 ? "," : "") + ("\"" + name + "\":{" + body + end + "}");
+  }
+  return R"({"StartAt":")" + prefix + R"(0","States":{)" + states + "}}";
+}
+
+TEST(WorkflowSimulation, TheOrderOfAnswersChangesNothing) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SeededRandom random(seed);
+    const std::string definition = random_machine(random, "s", 2);
+    std::vector<std::string> outputs;
+    for (const bool shuffled : {false, true}) {
+      World world(definition);
+      world.answer = echo;
+      if (shuffled) world.order = &random;
+      world.run("[1,2,3]");
+      EXPECT_EQ(world.run_().status, engine::ExecutionStatus::Succeeded) << "seed " << seed << "\n" << definition;
+      EXPECT_EQ(std::set<std::string>(world.performed.begin(), world.performed.end()).size(), world.performed.size()) << "seed " << seed;
+      const auto history = world.history();
+      EXPECT_EQ(std::ranges::count(history, "ExecutionSucceeded"), 1);
+      outputs.push_back(world.output());
+    }
+    EXPECT_EQ(outputs[0], outputs[1]) << "seed " << seed << "\n" << definition;
+  }
+}
+
+TEST(WorkflowStop, TellsTheReason) {
+  World world(machine_of(R"({"A":{"Type":"Wait","Seconds":9,"End":true}})"));
+  world.begin();
+  EXPECT_FALSE(world.apply(engine::Cancelled{world.run_id(), {"run.cancelled", R"({"error":"E","cause":"C"})", Retry::Never}}).error);
+  const auto events = history_of(world.run_(), world.operations);
+  ASSERT_FALSE(events.empty());
+  EXPECT_EQ(events.back().at("type"), Json("ExecutionAborted"));
+  EXPECT_EQ(events.back().at("executionAbortedEventDetails"), Json(JsonObject{{"error", "E"}, {"cause", "C"}}));
+}
+
 TEST(WorkflowValidate, NamesEveryProblem) {
   Expressions expressions;
   const Json bad = World::parse(R"({"StartAt":"Begn","States":{"Begin":{"Type":"Task","Resource":"arn:aws:states:::s3:put","Next":"Revew"},

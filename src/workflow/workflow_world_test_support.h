@@ -47,7 +47,10 @@ class World {
   }
   bool step() {
     if (!program_ || !run_().open() || ++steps_ > 20'000) return false;
-    for (const engine::PendingOperation& op : run_().pending) {
+    const auto& pending = run_().pending;
+    const std::size_t first_asked = order ? order->below(pending.size()) : 0;
+    for (std::size_t i = 0; i < pending.size(); ++i) {
+      const engine::PendingOperation& op = pending[(first_asked + i) % pending.size()];
       if (op.type != engine::OperationType::ChainedInvoke) continue;
       const JsonObject input = op.input.as_object();
       const std::string target = to_text(input.at("target"));
@@ -127,6 +130,7 @@ class World {
   const std::string& run_id() const { return run_id_; }
 
   std::function<Reply(const std::string& target, const Json& input)> answer;
+  Random* order = nullptr;  ///< whose turn it is; null: the oldest task's
   std::vector<std::string> performed;
   std::vector<engine::Operation> operations;
   std::vector<Json> sent;
