@@ -16,7 +16,7 @@ const Endpoint kEndpoints[] = {
     {"DELETE", "/v1/schedules/{schedule}", "removeSchedule", kTag, {Scope::Deploy}, "Remove a schedule", "schedule_group", "", 204, ""},
 };
 
-constexpr std::string_view kSchemas = R"({
+constexpr std::string_view kSchemas = R"schema({
   "ScheduleSpec": {"type": "object", "required": ["expression", "target"], "additionalProperties": false, "properties": {
     "name": {"type": "string"}, "group": {"type": "string", "default": "default"}, "description": {"type": "string", "maxLength": 512},
     "expression": {"type": "string", "description": "rate(…), at(…) or cron(…) as Amazon EventBridge Scheduler writes them", "example": "cron(0 8 ? * MON-FRI *)"},
@@ -36,7 +36,7 @@ constexpr std::string_view kSchemas = R"({
   "ScheduleList": {"type": "object", "required": ["schedules"], "properties": {"schedules": {"type": "array", "items": {"$ref": "#/components/schemas/Schedule"}}, "next": {"type": "string", "description": "Give it as `after` for the next page"}}},
   "SchedulePreviewRequest": {"type": "object", "required": ["expression"], "additionalProperties": false, "properties": {"expression": {"type": "string"}, "time_zone": {"type": "string"}, "count": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}}},
   "SchedulePreview": {"type": "object", "required": ["description", "times"], "properties": {"description": {"type": "string"}, "times": {"type": "array", "items": {"$ref": "#/components/schemas/Time"}}}}
-})";
+})schema";
 
 }  // namespace
 
