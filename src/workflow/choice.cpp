@@ -74,11 +74,13 @@ StateResult<bool> holds(const JsonObject& rule, const FieldScope& scope) {
   if (!parsed || !wanted) return state_error("States.Runtime", "the choice rule is invalid");
   const auto value = parsed->find(scope.paths());
   if (name == "IsPresent") return value.has_value() == (*wanted == Json(true));
-  if (!value) return state_error("States.Runtime", "Invalid path '" + path + "': The choice state's condition path references an invalid value.");
+  if (!value)
+    return state_error("States.Runtime", "Invalid path '" + path + "': The choice state's condition path references an invalid value.");
   if (!name.ends_with("Path")) return test(name, *value, *wanted);
   const std::string other(wanted->get_string());
   auto found = evaluate_path(other, scope, "States.Runtime");
-  if (!found) return state_error("States.Runtime", "Invalid path '" + other + "': The choice state's condition path references an invalid value.");
+  if (!found)
+    return state_error("States.Runtime", "Invalid path '" + other + "': The choice state's condition path references an invalid value.");
   return test(std::string_view(name).substr(0, name.size() - 4), *value, *found);
 }
 
@@ -109,7 +111,8 @@ bool matches_wildcard(std::string_view pattern, std::string_view text) {
 }
 
 bool is_comparison(std::string_view name) {
-  for (const std::string_view one : {"IsNull", "IsPresent", "IsNumeric", "IsString", "IsBoolean", "IsTimestamp", "StringMatches", "BooleanEquals", "BooleanEqualsPath"})
+  for (const std::string_view one :
+       {"IsNull", "IsPresent", "IsNumeric", "IsString", "IsBoolean", "IsTimestamp", "StringMatches", "BooleanEquals", "BooleanEqualsPath"})
     if (name == one) return true;
   if (name.ends_with("Path")) name.remove_suffix(4);
   for (const std::string_view type : {"String", "Numeric", "Timestamp"})
@@ -140,7 +143,8 @@ StateResult<std::optional<std::size_t>> choose(const JsonArray& choices, const F
     const Json* condition = get(rule, "Condition");
     auto value = condition ? fill(*condition, scope) : Json(false);
     if (!value) return std::unexpected(value.error());
-    if (!value->is_bool()) return state_error("States.QueryEvaluationError", "the Condition of choice " + std::to_string(i) + " gave no boolean");
+    if (!value->is_bool())
+      return state_error("States.QueryEvaluationError", "the Condition of choice " + std::to_string(i) + " gave no boolean");
     if (value->get_bool()) return i;
   }
   return std::optional<std::size_t>();

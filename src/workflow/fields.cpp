@@ -17,8 +17,8 @@ StateResult<Json> fill_object(const JsonObject& payload, const FieldScope& scope
       auto value = evaluate_path(member.value().get_string(), scope);
       if (!value) {
         if (value.error().error == "States.ParameterPathFailure")
-          value.error().cause = "The JSONPath '" + std::string(member.value().get_string()) + "' specified for the field '" + std::string(key) +
-                                "' could not be found in the input '" + to_text(*scope.input).substr(0, 1024) + "'";
+          value.error().cause = "The JSONPath '" + std::string(member.value().get_string()) + "' specified for the field '" +
+                                std::string(key) + "' could not be found in the input '" + to_text(*scope.input).substr(0, 1024) + "'";
         return value;
       }
       out[key.substr(0, key.size() - 2)] = std::move(*value);

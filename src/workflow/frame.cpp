@@ -15,11 +15,22 @@ void put_number(JsonObject& out, std::string_view key, std::int64_t value) {
 
 Json to_json(const Frame& frame) {
   JsonObject out{{"id", frame.id}, {"state", frame.state}, {"phase", static_cast<std::int64_t>(frame.phase)}, {"input", frame.input}};
-  for (const auto& [key, value] : std::initializer_list<std::pair<std::string_view, std::int64_t>>{
-           {"parent", frame.parent}, {"index", frame.index}, {"entered", to_unix_ms(frame.entered)}, {"last_event", frame.last_event},
-           {"retry_count", frame.retry_count}, {"invoke", frame.invoke}, {"waiting", frame.waiting}, {"timer", frame.timer},
-           {"heartbeat", frame.heartbeat_ms}, {"timeout", to_unix_ms(frame.timeout_at)}, {"next", frame.next}, {"open", frame.open},
-           {"failed", frame.failed}, {"concurrency", frame.concurrency}, {"tolerated", frame.tolerated}})
+  for (const auto& [key, value] :
+       std::initializer_list<std::pair<std::string_view, std::int64_t>>{{"parent", frame.parent},
+                                                                        {"index", frame.index},
+                                                                        {"entered", to_unix_ms(frame.entered)},
+                                                                        {"last_event", frame.last_event},
+                                                                        {"retry_count", frame.retry_count},
+                                                                        {"invoke", frame.invoke},
+                                                                        {"waiting", frame.waiting},
+                                                                        {"timer", frame.timer},
+                                                                        {"heartbeat", frame.heartbeat_ms},
+                                                                        {"timeout", to_unix_ms(frame.timeout_at)},
+                                                                        {"next", frame.next},
+                                                                        {"open", frame.open},
+                                                                        {"failed", frame.failed},
+                                                                        {"concurrency", frame.concurrency},
+                                                                        {"tolerated", frame.tolerated}})
     put_number(out, key, value);
   if (!frame.variables.empty()) {
     JsonObject variables;
@@ -67,9 +78,16 @@ Frame frame_from_json(const JsonObject& object) {
 Json to_json(const WorkflowState& state) {
   JsonArray frames;
   for (const auto& entry : state.frames) frames.push_back(to_json(entry.second));
-  return JsonObject{{"frames", std::move(frames)}, {"next_frame", state.next_frame}, {"events", state.events},
-                    {"ready", JsonArray(state.ready.begin(), state.ready.end())}, {"yield", state.yield}, {"deadline", state.deadline},
-                    {"identity", state.identity}, {"input", state.input}, {"started", to_unix_ms(state.started)}, {"log", state.log}};
+  return JsonObject{{"frames", std::move(frames)},
+                    {"next_frame", state.next_frame},
+                    {"events", state.events},
+                    {"ready", JsonArray(state.ready.begin(), state.ready.end())},
+                    {"yield", state.yield},
+                    {"deadline", state.deadline},
+                    {"identity", state.identity},
+                    {"input", state.input},
+                    {"started", to_unix_ms(state.started)},
+                    {"log", state.log}};
 }
 
 WorkflowState workflow_state_from_json(const Json& value) {

@@ -23,14 +23,14 @@ struct Frame {
   std::map<std::string, Json> variables;
   std::vector<std::int64_t> retries;  ///< by retrier
   std::int64_t retry_count = 0;
-  std::int64_t invoke = 0;    ///< pending CHAINED_INVOKE
-  std::int64_t waiting = 0;   ///< pending WAIT or CALLBACK
-  std::int64_t timer = 0;     ///< pending WAIT that limits it
+  std::int64_t invoke = 0;   ///< pending CHAINED_INVOKE
+  std::int64_t waiting = 0;  ///< pending WAIT or CALLBACK
+  std::int64_t timer = 0;    ///< pending WAIT that limits it
   std::int64_t heartbeat_ms = 0;
-  TimePoint timeout_at{};     ///< of a CALLBACK; 0: none
-  Json item;                  ///< {"Index", "Value"} of an iteration
-  Json items;                 ///< of a Map
-  JsonArray results;          ///< of branches and iterations
+  TimePoint timeout_at{};  ///< of a CALLBACK; 0: none
+  Json item;               ///< {"Index", "Value"} of an iteration
+  Json items;              ///< of a Map
+  JsonArray results;       ///< of branches and iterations
   std::int64_t next = 0, open = 0, failed = 0, concurrency = 0, tolerated = 0;
 };
 Json to_json(const Frame& frame);
@@ -47,7 +47,7 @@ struct WorkflowState {
   JsonObject identity;              ///< {"workflow", "version", "name"}
   Json input;                       ///< of the execution
   TimePoint started{};
-  JsonArray log;                    ///< events that no operation holds yet
+  JsonArray log;  ///< events that no operation holds yet
 };
 Json to_json(const WorkflowState& state);
 WorkflowState workflow_state_from_json(const Json& value);

@@ -69,7 +69,8 @@ void Interpreter::start_map(Frame& frame) {
     auto value = field(state, name, scope->fields);
     if (!value) return state_failed(frame.id, value.error());
     const auto number = *value ? number_of(**value) : std::optional<double>(-1);
-    if (!number || (*value && *number < 0)) return state_failed(frame.id, {"States.Runtime", std::string(name) + " must be a number that is not negative"});
+    if (!number || (*value && *number < 0))
+      return state_failed(frame.id, {"States.Runtime", std::string(name) + " must be a number that is not negative"});
     limits[name] = *number;
   }
   frame.concurrency = limits["MaxConcurrency"] >= 1 ? static_cast<std::int64_t>(limits["MaxConcurrency"]) : kConcurrencyDefault;
@@ -144,7 +145,8 @@ void Interpreter::child_failed(std::int64_t parent_id, std::int64_t child_id, St
   }
   abort_children(parent_id);
   if (is_map && parent.tolerated > 0)
-    error = {"States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded: " + error.error + ": " + error.cause};
+    error = {"States.ExceedToleratedFailureThreshold",
+             "The specified tolerated failure threshold was exceeded: " + error.error + ": " + error.cause};
   event(parent, is_map ? "MapStateFailed" : "ParallelStateFailed");
   state_failed(parent_id, std::move(error));
 }

@@ -13,8 +13,8 @@ using engine::Decision;
 using engine::ExecutionStatus;
 using engine::OperationType;
 
-constexpr int kTransitionsMax = 200;               // before others get their turn
-constexpr std::size_t kLogBytesMax = 256 * 1024;   // likewise
+constexpr int kTransitionsMax = 200;              // before others get their turn
+constexpr std::size_t kLogBytesMax = 256 * 1024;  // likewise
 constexpr std::size_t kRunBytesMax = 4 * 1024 * 1024;
 
 std::string entered_type(const std::string& type) { return type + "StateEntered"; }
@@ -41,7 +41,8 @@ Interpreter::Interpreter(engine::ProgramContext context, const StateMachine& mac
       machine_(machine),
       expressions_(expressions),
       state_(workflow_state_from_json(context.run.state)),
-      random_(stable_hash64(context.run.id + "/" + std::to_string(context.run.next_operation) + "/" + std::to_string(context.run.events))) {}
+      random_(stable_hash64(context.run.id + "/" + std::to_string(context.run.next_operation) + "/" + std::to_string(context.run.events))) {
+}
 
 Decision Interpreter::begin(const Json& input) {
   const JsonObject* given = input.if_object();
@@ -58,7 +59,13 @@ Decision Interpreter::begin(const Json& input) {
   state_.ready.push_back(root.id);
   state_.frames.emplace(root.id, std::move(root));
   if (const std::int64_t seconds = get_int(machine_.definition(), "TimeoutSeconds"); seconds > 0)
-    state_.deadline = start({.type = OperationType::Wait, .name = "TimeoutSeconds", .kind = "deadline", .input = {}, .key = {}, .note = {}, .retry = {},
+    state_.deadline = start({.type = OperationType::Wait,
+                             .name = "TimeoutSeconds",
+                             .kind = "deadline",
+                             .input = {},
+                             .key = {},
+                             .note = {},
+                             .retry = {},
                              .due = context_.now + Millis{seconds * 1000}});
   return go();
 }
@@ -70,7 +77,8 @@ Decision Interpreter::ended(const engine::Operation& operation) {
   }
   if (operation.id == state_.deadline) {
     state_.deadline = 0;
-    complete({ExecutionStatus::TimedOut, nullptr, Error{"States.Timeout", "the execution took longer than its TimeoutSeconds", Retry::Never}});
+    complete(
+        {ExecutionStatus::TimedOut, nullptr, Error{"States.Timeout", "the execution took longer than its TimeoutSeconds", Retry::Never}});
     return go();
   }
   for (auto& [id, frame] : state_.frames) {
@@ -95,7 +103,14 @@ Decision Interpreter::go() {
   for (int transitions = 0; !state_.ready.empty() && !is_over_; ++transitions) {
     if (transitions >= kTransitionsMax || log_bytes_ > kLogBytesMax) {
       if (state_.yield == 0)
-        state_.yield = start({.type = OperationType::Wait, .name = "next", .kind = "yield", .input = {}, .key = {}, .note = {}, .retry = {}, .due = context_.now});
+        state_.yield = start({.type = OperationType::Wait,
+                              .name = "next",
+                              .kind = "yield",
+                              .input = {},
+                              .key = {},
+                              .note = {},
+                              .retry = {},
+                              .due = context_.now});
       break;
     }
     const std::int64_t id = state_.ready.front();
@@ -107,7 +122,8 @@ Decision Interpreter::go() {
   }
   if (!is_over_ && state_.events >= kEventsMax)
     complete({ExecutionStatus::Failed, nullptr,
-              Error{"States.Runtime", "The execution reached the maximum number of history events (" + std::to_string(kEventsMax) + ").", Retry::Never}});
+              Error{"States.Runtime", "The execution reached the maximum number of history events (" + std::to_string(kEventsMax) + ").",
+                    Retry::Never}});
   return std::move(decision_);
 }
 
@@ -122,9 +138,10 @@ void Interpreter::enter(Frame& frame) {
 
 void Interpreter::work(Frame& frame) {
   if (state_.events >= kEventsMax)
-    return complete({ExecutionStatus::Failed, nullptr,
-                     Error{"States.Runtime", "The execution reached the maximum number of history events (" + std::to_string(kEventsMax) + ").",
-                           Retry::Never}});
+    return complete(
+        {ExecutionStatus::Failed, nullptr,
+         Error{"States.Runtime", "The execution reached the maximum number of history events (" + std::to_string(kEventsMax) + ").",
+               Retry::Never}});
   const std::string type = get_string(state_of(frame), "Type");
   if (type == "Pass" || type == "Succeed") return pass(frame);
   if (type == "Choice") return choose_next(frame);
@@ -155,7 +172,8 @@ void Interpreter::choose_next(Frame& frame) {
   const JsonObject& rule = *chosen ? choices[**chosen].get_object() : state;
   const std::string next = *chosen ? get_string(rule, "Next") : get_string(state, "Default");
   if (next.empty())
-    return state_failed(frame.id, {"States.NoChoiceMatched", "Failed to transition out of the state '" + frame.state + "': no choice holds and there is no Default"});
+    return state_failed(frame.id, {"States.NoChoiceMatched",
+                                   "Failed to transition out of the state '" + frame.state + "': no choice holds and there is no Default"});
   std::optional<JsonObject> assigned;
   if (const JsonObject* assign = get_object(rule, "Assign")) {
     auto values = assigned_by(*assign, *scope);
@@ -256,7 +274,8 @@ void Interpreter::succeed(Frame& frame, const Json& result) {
     } else if (path->is_string()) {
       const auto parsed = JsonPath::parse(path->get_string());
       if (!parsed || !parsed->assign(output, std::move(value)))
-        return state_failed(frame.id, {"States.ResultPathMatchFailure", "Unable to apply the ResultPath '" + std::string(path->get_string()) + "' to the input"});
+        return state_failed(frame.id, {"States.ResultPathMatchFailure",
+                                       "Unable to apply the ResultPath '" + std::string(path->get_string()) + "' to the input"});
     }
   } else {
     auto input = effective_input(frame);
@@ -304,7 +323,8 @@ void Interpreter::leave(Frame& frame, Json output, const JsonObject* assigned, c
 void Interpreter::state_failed(std::int64_t id, StateError error) {
   Frame& frame = state_.frames.at(id);
   if (error.error == "States.QueryEvaluationError")
-    event(frame, "EvaluationFailed", "evaluationFailedEventDetails", {{"error", error.error}, {"cause", error.cause}, {"state", frame.state}});
+    event(frame, "EvaluationFailed", "evaluationFailedEventDetails",
+          {{"error", error.error}, {"cause", error.cause}, {"state", frame.state}});
   if (retried(frame, error) || caught(frame, error)) return;
   frame_failed(id, std::move(error));
 }
@@ -390,7 +410,8 @@ void Interpreter::completing(const Completion& completion) {
   if (const auto root = state_.frames.find(1); root != state_.frames.end()) last = root->second.last_event;
   Frame end;
   end.last_event = last;
-  JsonObject reason{{"error", completion.error ? completion.error->code : ""}, {"cause", completion.error ? completion.error->message : ""}};
+  JsonObject reason{{"error", completion.error ? completion.error->code : ""},
+                    {"cause", completion.error ? completion.error->message : ""}};
   if (completion.error && completion.error->code == "run.cancelled") {
     // Whoever stops an execution may give an error and a cause, which the engine carries as one text.
     reason = {{"error", ""}, {"cause", completion.error->message}};
@@ -413,10 +434,11 @@ void Interpreter::completing(const Completion& completion) {
 std::optional<Completion> Interpreter::save() {
   context_.run.state = to_json(state_);
   if (is_over_ || state_.frames.size() < 8 || to_text(context_.run.state).size() <= kRunBytesMax) return std::nullopt;
-  return Completion{ExecutionStatus::Failed, nullptr,
-                    Error{"States.DataLimitExceeded",
-                          "the branches and iterations of the execution hold more than 4 MiB together; pass less data to each, or lower MaxConcurrency",
-                          Retry::Never}};
+  return Completion{
+      ExecutionStatus::Failed, nullptr,
+      Error{"States.DataLimitExceeded",
+            "the branches and iterations of the execution hold more than 4 MiB together; pass less data to each, or lower MaxConcurrency",
+            Retry::Never}};
 }
 
 }  // namespace mayfly::workflow

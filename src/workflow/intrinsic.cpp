@@ -51,7 +51,8 @@ StateResult<Json> format(const Values& in, Random&) {
       out += pattern[++i];
     } else if (pattern[i] == '{' && i + 1 < pattern.size() && pattern[i + 1] == '}') {
       if (next >= in.size()) return failed("States.Format: there are more '{}' than arguments");
-      if (in[next].is_object() || in[next].is_array()) return failed("States.Format: an argument must be a string, a number, a boolean or null");
+      if (in[next].is_object() || in[next].is_array())
+        return failed("States.Format: an argument must be a string, a number, a boolean or null");
       out += text_of(in[next++]);
       ++i;
     } else {
@@ -146,7 +147,8 @@ StateResult<Json> merge(const Values& in, Random&) {
 }
 StateResult<Json> random_number(const Values& in, Random& random) {
   const auto from = integer(in[0]), to = integer(in[1]);
-  if (!from || !to || *from >= *to || (in.size() > 2 && !integer(in[2]))) return failed("States.MathRandom: needs integers, the first less than the second");
+  if (!from || !to || *from >= *to || (in.size() > 2 && !integer(in[2])))
+    return failed("States.MathRandom: needs integers, the first less than the second");
   const auto width = static_cast<std::uint64_t>(*to) - static_cast<std::uint64_t>(*from);
   SeededRandom seeded(in.size() > 2 ? static_cast<std::uint64_t>(*integer(in[2])) : random.next());
   return Json(static_cast<std::int64_t>(static_cast<std::uint64_t>(*from) + seeded.below(width)));
@@ -183,13 +185,24 @@ struct Function {
   std::size_t least, most;
 };
 const std::map<std::string, Function, std::less<>>& functions() {
-  static const std::map<std::string, Function, std::less<>> kAll{
-      {"States.Format", {format, 1, 100}},           {"States.StringToJson", {string_to_json, 1, 1}}, {"States.JsonToString", {json_to_string, 1, 1}},
-      {"States.Array", {array, 0, 100}},             {"States.ArrayPartition", {partition, 2, 2}},    {"States.ArrayContains", {contains, 2, 2}},
-      {"States.ArrayRange", {range, 3, 3}},          {"States.ArrayGetItem", {get_item, 2, 2}},       {"States.ArrayLength", {length, 1, 1}},
-      {"States.ArrayUnique", {unique, 1, 1}},        {"States.Base64Encode", {encode, 1, 1}},         {"States.Base64Decode", {decode, 1, 1}},
-      {"States.Hash", {hash, 2, 2}},                 {"States.JsonMerge", {merge, 3, 3}},             {"States.MathRandom", {random_number, 2, 3}},
-      {"States.MathAdd", {add, 2, 2}},               {"States.StringSplit", {split, 2, 2}},           {"States.UUID", {uuid, 0, 0}}};
+  static const std::map<std::string, Function, std::less<>> kAll{{"States.Format", {format, 1, 100}},
+                                                                 {"States.StringToJson", {string_to_json, 1, 1}},
+                                                                 {"States.JsonToString", {json_to_string, 1, 1}},
+                                                                 {"States.Array", {array, 0, 100}},
+                                                                 {"States.ArrayPartition", {partition, 2, 2}},
+                                                                 {"States.ArrayContains", {contains, 2, 2}},
+                                                                 {"States.ArrayRange", {range, 3, 3}},
+                                                                 {"States.ArrayGetItem", {get_item, 2, 2}},
+                                                                 {"States.ArrayLength", {length, 1, 1}},
+                                                                 {"States.ArrayUnique", {unique, 1, 1}},
+                                                                 {"States.Base64Encode", {encode, 1, 1}},
+                                                                 {"States.Base64Decode", {decode, 1, 1}},
+                                                                 {"States.Hash", {hash, 2, 2}},
+                                                                 {"States.JsonMerge", {merge, 3, 3}},
+                                                                 {"States.MathRandom", {random_number, 2, 3}},
+                                                                 {"States.MathAdd", {add, 2, 2}},
+                                                                 {"States.StringSplit", {split, 2, 2}},
+                                                                 {"States.UUID", {uuid, 0, 0}}};
   return kAll;
 }
 
@@ -207,8 +220,8 @@ class Parser {
 
  private:
   std::unexpected<Error> error(const std::string& what) const {
-    return fail("intrinsic.invalid",
-                "the intrinsic function '" + std::string(text_.substr(0, 200)) + "' is invalid at position " + std::to_string(at_ + 1) + ": " + what);
+    return fail("intrinsic.invalid", "the intrinsic function '" + std::string(text_.substr(0, 200)) + "' is invalid at position " +
+                                         std::to_string(at_ + 1) + ": " + what);
   }
   void blanks() {
     while (at_ < text_.size() && std::string_view(" \t\n\r").find(text_[at_]) != std::string_view::npos) ++at_;
@@ -319,7 +332,8 @@ StateResult<Json> evaluate(const Call& call, const PathScope& scope, Random& ran
       values.push_back(std::move(*inner));
     } else if (argument.path) {
       auto found = argument.path->find(scope);
-      if (!found) return state_error("States.ParameterPathFailure", "The JSONPath '" + argument.path_text + "' could not be found in the input");
+      if (!found)
+        return state_error("States.ParameterPathFailure", "The JSONPath '" + argument.path_text + "' could not be found in the input");
       values.push_back(std::move(*found));
     } else {
       values.push_back(argument.constant);

@@ -67,7 +67,8 @@ class PathParser {
 
  private:
   std::unexpected<Error> error(const std::string& what) const {
-    return fail("path.invalid", "the path '" + std::string(text_.substr(0, 200)) + "' is invalid at position " + std::to_string(at_ + 1) + ": " + what);
+    return fail("path.invalid",
+                "the path '" + std::string(text_.substr(0, 200)) + "' is invalid at position " + std::to_string(at_ + 1) + ": " + what);
   }
   bool eat(std::string_view what) {
     if (!text_.substr(at_).starts_with(what)) return false;
@@ -212,9 +213,11 @@ class PathParser {
 
   Result<JsonPath::Condition> either(int depth) {
     if (depth > kFilterDepthMax) return error("the filter is nested too deeply");
-    JsonPath::Condition out{.kind = JsonPath::Condition::Kind::Or, .parts = {}, .op = {}, .left_path = {}, .right_path = {}, .left = {}, .right = {}};
+    JsonPath::Condition out{
+        .kind = JsonPath::Condition::Kind::Or, .parts = {}, .op = {}, .left_path = {}, .right_path = {}, .left = {}, .right = {}};
     do {
-      JsonPath::Condition both{.kind = JsonPath::Condition::Kind::And, .parts = {}, .op = {}, .left_path = {}, .right_path = {}, .left = {}, .right = {}};
+      JsonPath::Condition both{
+          .kind = JsonPath::Condition::Kind::And, .parts = {}, .op = {}, .left_path = {}, .right_path = {}, .left = {}, .right = {}};
       do {
         blanks();
         auto next = single(depth);

@@ -9,7 +9,8 @@
 
 #include "base/json.h"
 
-/// The JSONPath of the Amazon States Language: `$` (input), `$$` (context object), `$name` (variable), then `.name`, `['name']`, `[0]`, `[-1]`,
+/// The JSONPath of the Amazon States Language: `$` (input), `$$` (context object), `$name` (variable), then `.name`, `['name']`, `[0]`,
+/// `[-1]`,
 /// `[0,2]`, `[1:3]`, `.*`, `..name`, `[?(@.price < 10 && @.name == 'x')]`.
 namespace mayfly::workflow {
 

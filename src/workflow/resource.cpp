@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::string_view kSupported =
     "supported are arn:aws:lambda:REGION:ACCOUNT:function:NAME, arn:aws:states:::lambda:invoke, arn:mayfly:agent:NAME, "
-    "arn:aws:states:::mayfly:agent.invoke, arn:aws:states:::states:startExecution (also .sync, .sync:2), arn:aws:states:::sqs:sendMessage, each "
+    "arn:aws:states:::mayfly:agent.invoke, arn:aws:states:::states:startExecution (also .sync, .sync:2), arn:aws:states:::sqs:sendMessage, "
+    "each "
     "of the last four and lambda:invoke also with .waitForTaskToken, and arn:aws:states:REGION:ACCOUNT:activity:NAME";
 
 std::vector<std::string_view> parts_of(std::string_view text, std::size_t most) {
@@ -35,7 +36,8 @@ Result<Resource> parse_resource(std::string_view arn) {
   Resource out;
   out.arn = arn;
   const auto refuse = [&](const std::string& why) -> Result<Resource> {
-    return fail("workflow.invalid_resource", "the resource '" + std::string(arn.substr(0, 200)) + "' " + why + "; " + std::string(kSupported));
+    return fail("workflow.invalid_resource",
+                "the resource '" + std::string(arn.substr(0, 200)) + "' " + why + "; " + std::string(kSupported));
   };
   constexpr std::string_view kAgent = "arn:mayfly:agent:";
   if (arn.starts_with(kAgent)) {

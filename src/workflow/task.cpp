@@ -84,9 +84,12 @@ StateResult<std::int64_t> Interpreter::seconds_of(const Frame& frame, std::strin
   if (!value) return std::unexpected(value.error());
   if (!*value) return 0;
   const Json& given = **value;
-  const std::int64_t seconds = given.is_int64() ? given.get_int64() : given.is_double() ? static_cast<std::int64_t>(std::min(given.get_double(), 1e8)) : 0;
+  const std::int64_t seconds = given.is_int64()    ? given.get_int64()
+                               : given.is_double() ? static_cast<std::int64_t>(std::min(given.get_double(), 1e8))
+                                                   : 0;
   if (seconds < 1 || seconds > 99'999'999)
-    return state_error(scope.jsonata ? "States.QueryEvaluationError" : "States.Runtime", std::string(name) + " must be a number from 1 to 99999999");
+    return state_error(scope.jsonata ? "States.QueryEvaluationError" : "States.Runtime",
+                       std::string(name) + " must be a number from 1 to 99999999");
   return seconds;
 }
 
@@ -160,10 +163,13 @@ StateResult<std::optional<Json>> Interpreter::call(Frame& frame, const Resource&
   std::string session, kind;
   switch (resource.kind) {
     case Kind::Activity:
-      decision_.send.push_back(JsonObject{{"kind", "activity"}, {"arn", resource.arn},
-                                          {"token", make_task_token(context_.run.id, frame.waiting)}, {"input", arguments}});
+      decision_.send.push_back(JsonObject{
+          {"kind", "activity"}, {"arn", resource.arn}, {"token", make_task_token(context_.run.id, frame.waiting)}, {"input", arguments}});
       return std::optional<Json>();
-    case Kind::Function: target = {{"function", resource.name}}; kind = "function"; break;
+    case Kind::Function:
+      target = {{"function", resource.name}};
+      kind = "function";
+      break;
     case Kind::FunctionInvoke: {
       std::string name = name_of_arn(get_string(given, "FunctionName"), "function");
       if (name.empty()) return missing("FunctionName");
@@ -173,7 +179,10 @@ StateResult<std::optional<Json>> Interpreter::call(Frame& frame, const Resource&
       input = given.contains("Payload") ? value_of(given, "Payload") : Json(JsonObject{});
       break;
     }
-    case Kind::Agent: target = {{"agent", resource.name}}; kind = "agent"; break;
+    case Kind::Agent:
+      target = {{"agent", resource.name}};
+      kind = "agent";
+      break;
     case Kind::AgentInvoke: {
       const std::string name = name_of_arn(get_string(given, "Agent"), "agent");
       if (name.empty()) return missing("Agent");
@@ -201,8 +210,8 @@ StateResult<std::optional<Json>> Interpreter::call(Frame& frame, const Resource&
       break;
     }
   }
-  const bool sends = resource.kind == Kind::Queue ||
-                     (resource.kind == Kind::Workflow && resource.pattern != Resource::Pattern::Sync && resource.pattern != Resource::Pattern::Sync2);
+  const bool sends = resource.kind == Kind::Queue || (resource.kind == Kind::Workflow && resource.pattern != Resource::Pattern::Sync &&
+                                                      resource.pattern != Resource::Pattern::Sync2);
   if (!sends) {
     engine::OperationRequest request;
     request.type = OperationType::ChainedInvoke;
@@ -217,7 +226,9 @@ StateResult<std::optional<Json>> Interpreter::call(Frame& frame, const Resource&
   }
   const std::string id = context_.run.id + "-" + std::to_string(frame.id) + "-" + std::to_string(state_.events);
   const std::string text = input.is_string() ? std::string(input.get_string()) : to_text(input);
-  JsonObject event_json{{"specversion", "1.0"}, {"id", id}, {"source", "workflow/" + get_string(state_.identity, "workflow")},
+  JsonObject event_json{{"specversion", "1.0"},
+                        {"id", id},
+                        {"source", "workflow/" + get_string(state_.identity, "workflow")},
                         {"type", "mayfly.workflow.task"}};
   if (resource.kind == Kind::Queue) {
     event_json["datacontenttype"] = "text/plain";
@@ -226,7 +237,9 @@ StateResult<std::optional<Json>> Interpreter::call(Frame& frame, const Resource&
     event_json["datacontenttype"] = "application/json";
     event_json["data"] = input;
   }
-  JsonObject message{{"kind", "deliver"}, {"target", target}, {"event", std::move(event_json)},
+  JsonObject message{{"kind", "deliver"},
+                     {"target", target},
+                     {"event", std::move(event_json)},
                      {"input", resource.kind == Kind::Queue ? Json(text) : input}};
   if (!session.empty()) message["session"] = session;
   Json answer;
@@ -255,10 +268,12 @@ StateResult<Json> Interpreter::task_result(const Resource& resource, const Opera
   switch (resource.kind) {
     case Resource::Kind::Function: return parsed(value_of(object_of(operation.result), "Result"));
     case Resource::Kind::FunctionInvoke:
-      return Json(JsonObject{{"ExecutedVersion", "$LATEST"}, {"Payload", parsed(value_of(object_of(operation.result), "Result"))}, {"StatusCode", 200}});
+      return Json(JsonObject{
+          {"ExecutedVersion", "$LATEST"}, {"Payload", parsed(value_of(object_of(operation.result), "Result"))}, {"StatusCode", 200}});
     case Resource::Kind::Workflow: {
       const JsonObject& input = object_of(operation.input);
-      const std::string name = get_string(object_of(value_of(input, "target")), "workflow"), run = get_string(object_of(operation.meta), "run");
+      const std::string name = get_string(object_of(value_of(input, "target")), "workflow"),
+                        run = get_string(object_of(operation.meta), "run");
       const bool as_text = resource.pattern == Resource::Pattern::Sync;
       const Json given = value_of(input, "input");
       return Json(JsonObject{{"ExecutionArn", std::string(kArnPrefix) + "execution:" + name + ":" + run},
@@ -318,7 +333,8 @@ void Interpreter::task_failed(Frame& frame, const Resource& resource, StateError
 void Interpreter::stop_operations(Frame& frame) {
   for (std::int64_t* id : {&frame.invoke, &frame.waiting, &frame.timer})
     if (const std::int64_t operation = std::exchange(*id, 0); operation != 0)
-      decision_.end.push_back({operation, OperationStatus::Cancelled, nullptr, Error{"operation.cancelled", "no longer wanted", Retry::Never}});
+      decision_.end.push_back(
+          {operation, OperationStatus::Cancelled, nullptr, Error{"operation.cancelled", "no longer wanted", Retry::Never}});
 }
 
 Result<engine::Decision> Interpreter::command(const JsonObject& body) {

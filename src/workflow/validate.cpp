@@ -33,7 +33,8 @@ class Validator {
     const JsonObject& object = value.get_object();
     jsonata = language(object, at, jsonata);
     const JsonObject* states = get_object(object, "States");
-    if (!states || states->empty()) return error(at + "/States", "SCHEMA_VALIDATION_FAILED", "States must be an object with at least one state");
+    if (!states || states->empty())
+      return error(at + "/States", "SCHEMA_VALIDATION_FAILED", "States must be an object with at least one state");
     number(object, at, "TimeoutSeconds", 1, 99'999'999);
     std::vector<std::string> names;
     for (const auto& member : *states) names.emplace_back(member.key());
@@ -44,7 +45,8 @@ class Validator {
       if (member.key().empty() || member.key().size() > kNameMax)
         error(where, "INVALID_STATE_NAME", "the name of a state has 1 to 80 characters");
       if (!names_.insert(member.key()).second)
-        error(where, "DUPLICATE_STATE_NAME", "the state name '" + std::string(member.key()) + "' is used twice; names are unique in the whole state machine");
+        error(where, "DUPLICATE_STATE_NAME",
+              "the state name '" + std::string(member.key()) + "' is used twice; names are unique in the whole state machine");
       if (!member.value().is_object()) {
         error(where, "SCHEMA_VALIDATION_FAILED", "a state is an object");
         continue;
@@ -54,7 +56,8 @@ class Validator {
       has_end = has_end || get_bool(one, "End") || type == "Succeed" || type == "Fail";
       state(one, where, type, jsonata, names, depth);
     }
-    if (!has_end) error(at + "/States", "MISSING_END_STATE", "no state ends the machine; give one \"End\": true, or add a Succeed or Fail state");
+    if (!has_end)
+      error(at + "/States", "MISSING_END_STATE", "no state ends the machine; give one \"End\": true, or add a Succeed or Fail state");
     reachable(object, *states, at);
   }
 
@@ -67,8 +70,10 @@ class Validator {
   bool language(const JsonObject& object, const std::string& at, bool jsonata) {
     const Json* given = get(object, "QueryLanguage");
     if (!given) return jsonata;
-    if (*given != Json("JSONPath") && *given != Json("JSONata")) schema(at + "/QueryLanguage", "QueryLanguage is \"JSONPath\" or \"JSONata\"");
-    if (jsonata && *given == Json("JSONPath")) schema(at + "/QueryLanguage", "a JSONata state machine has no JSONPath states; move JSONata into the states");
+    if (*given != Json("JSONPath") && *given != Json("JSONata"))
+      schema(at + "/QueryLanguage", "QueryLanguage is \"JSONPath\" or \"JSONata\"");
+    if (jsonata && *given == Json("JSONPath"))
+      schema(at + "/QueryLanguage", "a JSONata state machine has no JSONPath states; move JSONata into the states");
     return *given == Json("JSONata");
   }
 
@@ -81,7 +86,8 @@ class Validator {
     if (std::ranges::find(names, name) != names.end()) return;
     const std::string close = closest_name(name, names);
     error(where, "MISSING_TRANSITION_TARGET",
-          "there is no state '" + name.substr(0, 100) + "' here" + (close.empty() ? "; the name must be one of the same States" : "; did you mean '" + close + "'?"));
+          "there is no state '" + name.substr(0, 100) + "' here" +
+              (close.empty() ? "; the name must be one of the same States" : "; did you mean '" + close + "'?"));
   }
 
   void transition(const JsonObject& one, const std::string& at, const std::vector<std::string>& names) {
@@ -92,7 +98,8 @@ class Validator {
     if (goes) target(one, at, "Next", names);
   }
 
-  void state(const JsonObject& one, const std::string& at, const std::string& type, bool jsonata, const std::vector<std::string>& names, int depth) {
+  void state(const JsonObject& one, const std::string& at, const std::string& type, bool jsonata, const std::vector<std::string>& names,
+             int depth) {
     if (!kTypes.contains(type)) {
       const std::string close = closest_name(type, {kTypes.begin(), kTypes.end()});
       return schema(at + "/Type", "Type must be one of Pass, Task, Choice, Wait, Succeed, Fail, Parallel and Map" +
@@ -116,7 +123,8 @@ class Validator {
     if (type == "Parallel") {
       const JsonArray* branches = get_array(one, "Branches");
       if (!branches || branches->empty()) schema(at + "/Branches", "Branches must be an array of at least one state machine");
-      for (std::size_t i = 0; branches && i < branches->size(); ++i) machine((*branches)[i], at + "/Branches/" + std::to_string(i), jsonata_default(one, jsonata), depth + 1);
+      for (std::size_t i = 0; branches && i < branches->size(); ++i)
+        machine((*branches)[i], at + "/Branches/" + std::to_string(i), jsonata_default(one, jsonata), depth + 1);
     }
     if (type == "Map") map(one, at, jsonata, depth);
   }
@@ -143,8 +151,10 @@ class Validator {
     if (type == "Fail") add({"Error", "Cause"});
     if (type == "Fail" && !jsonata) add({"ErrorPath", "CausePath"});
     if (type == "Parallel") add({"Branches"});
-    if (type == "Map") add({"ItemProcessor", "Iterator", "ItemSelector", "MaxConcurrency", "ToleratedFailureCount", "ToleratedFailurePercentage", "Label"});
-    if (type == "Map") jsonata ? add({"Items"}) : add({"ItemsPath", "MaxConcurrencyPath", "ToleratedFailureCountPath", "ToleratedFailurePercentagePath"});
+    if (type == "Map")
+      add({"ItemProcessor", "Iterator", "ItemSelector", "MaxConcurrency", "ToleratedFailureCount", "ToleratedFailurePercentage", "Label"});
+    if (type == "Map")
+      jsonata ? add({"Items"}) : add({"ItemsPath", "MaxConcurrencyPath", "ToleratedFailureCountPath", "ToleratedFailurePercentagePath"});
     for (const auto& member : one) {
       const std::string key(member.key());
       if (std::ranges::find(known, key) != known.end()) continue;
@@ -153,8 +163,8 @@ class Validator {
         continue;
       }
       const std::string close = closest_name(key, known);
-      schema(at + "/" + escaped(key), "a " + type + " state with " + (jsonata ? "JSONata" : "JSONPath") + " has no field '" + key.substr(0, 100) + "'" +
-                                          (close.empty() ? "" : "; did you mean " + close + "?"));
+      schema(at + "/" + escaped(key), "a " + type + " state with " + (jsonata ? "JSONata" : "JSONPath") + " has no field '" +
+                                          key.substr(0, 100) + "'" + (close.empty() ? "" : "; did you mean " + close + "?"));
     }
   }
 
@@ -180,7 +190,8 @@ class Validator {
     const auto parsed = value->is_string() ? JsonPath::parse(value->get_string()) : fail("path.invalid", "it must be a text");
     if (!parsed) return schema(at + "/" + std::string(key), parsed.error().message);
     if (!parsed->is_reference())
-      schema(at + "/" + std::string(key), std::string(key) + " must name one place of the input, such as \"$.result\": no wildcards, slices, filters or variables");
+      schema(at + "/" + std::string(key),
+             std::string(key) + " must name one place of the input, such as \"$.result\": no wildcards, slices, filters or variables");
   }
   void expression(std::string_view text, const std::string& at) {
     if (auto ok = expressions_.check(text); !ok) schema(at, ok.error().message);
@@ -218,7 +229,9 @@ class Validator {
       if (!jsonata && name.ends_with(".$")) name.remove_suffix(2);
       const bool fits = !name.empty() && name.size() <= 80 && name != "states" && !std::isdigit(static_cast<unsigned char>(name[0])) &&
                         std::ranges::all_of(name, [](unsigned char c) { return std::isalnum(c) || c == '_' || c >= 0x80; });
-      if (!fits) schema(at + "/Assign/" + escaped(member.key()), "the name of a variable has at most 80 letters, digits and underscores, starts with a letter, and is not 'states'");
+      if (!fits)
+        schema(at + "/Assign/" + escaped(member.key()),
+               "the name of a variable has at most 80 letters, digits and underscores, starts with a letter, and is not 'states'");
     }
     payload_template(*values, at + "/Assign", jsonata, 0);
   }
@@ -274,7 +287,8 @@ class Validator {
     if (parsed && parsed->pattern == Resource::Pattern::WaitForTaskToken) {
       const std::string text = to_text(one);
       if (text.find("Task.Token") == std::string::npos)
-        schema(at, std::string("nobody gets the task token, so the task would wait for ever; pass on ") + (jsonata ? "$states.context.Task.Token" : "$$.Task.Token"));
+        schema(at, std::string("nobody gets the task token, so the task would wait for ever; pass on ") +
+                       (jsonata ? "$states.context.Task.Token" : "$$.Task.Token"));
     }
     number(one, at, "TimeoutSeconds", 1, 99'999'999, jsonata);
     number(one, at, "HeartbeatSeconds", 1, 99'999'999, jsonata);
@@ -302,7 +316,8 @@ class Validator {
       if (const Json* output = get(*rule, "Output")) payload_template(*output, where + "/Output", jsonata, 0);
       if (!jsonata) {
         test(*rule, where, 0);
-      } else if (const Json* condition = get(*rule, "Condition"); condition && (condition->is_bool() || (condition->is_string() && jsonata_of(condition->get_string())))) {
+      } else if (const Json* condition = get(*rule, "Condition");
+                 condition && (condition->is_bool() || (condition->is_string() && jsonata_of(condition->get_string())))) {
         payload_template(*condition, where + "/Condition", true, 0);
       } else {
         schema(where + "/Condition", "a choice with JSONata needs a Condition such as \"{% $states.input.total > 10 %}\"");
@@ -326,16 +341,23 @@ class Validator {
     }
     const std::string name = comparison_of(rule);
     if (joins + (name.empty() ? 0 : 1) != 1)
-      return schema(at, "a choice rule has exactly one of And, Or, Not, or one comparison such as StringEquals, NumericLessThan, IsPresent");
+      return schema(at,
+                    "a choice rule has exactly one of And, Or, Not, or one comparison such as StringEquals, NumericLessThan, IsPresent");
     if (joins == 1) return;
     if (!rule.contains("Variable")) return schema(at + "/Variable", "a comparison needs the Variable that it looks at");
     path(rule, at, "Variable", Null::Refused);
     const Json& wanted = rule.at(name);
     const std::string where = at + "/" + name;
     if (name.ends_with("Path")) return path(rule, at, name, Null::Refused);
-    const bool fits = name.starts_with("Is") || name.starts_with("Boolean") ? wanted.is_bool() : name.starts_with("Numeric") ? wanted.is_number() : wanted.is_string();
+    const bool fits = name.starts_with("Is") || name.starts_with("Boolean") ? wanted.is_bool()
+                      : name.starts_with("Numeric")                         ? wanted.is_number()
+                                                                            : wanted.is_string();
     if (!fits || (name.starts_with("Timestamp") && !parse_rfc3339(wanted.get_string())))
-      schema(where, name + " needs a " + (name.starts_with("Timestamp") ? "time such as 2026-11-23T15:00:00Z" : name.starts_with("String") ? "text" : name.starts_with("Numeric") ? "number" : "boolean"));
+      schema(where, name + " needs a " +
+                        (name.starts_with("Timestamp") ? "time such as 2026-11-23T15:00:00Z"
+                         : name.starts_with("String")  ? "text"
+                         : name.starts_with("Numeric") ? "number"
+                                                       : "boolean"));
   }
   void part(const Json& rule, const std::string& at, int depth) {
     if (!rule.is_object()) return schema(at, "a choice rule is an object");
@@ -353,7 +375,8 @@ class Validator {
     const Json* time = get(one, "Timestamp");
     if (!time) return;
     if (jsonata && time->is_string() && jsonata_of(time->get_string())) return payload_template(*time, at + "/Timestamp", true, 0);
-    if (!time->is_string() || !parse_rfc3339(time->get_string())) schema(at + "/Timestamp", "Timestamp must be a time such as 2026-11-23T15:00:00Z");
+    if (!time->is_string() || !parse_rfc3339(time->get_string()))
+      schema(at + "/Timestamp", "Timestamp must be a time such as 2026-11-23T15:00:00Z");
   }
 
   void fail_state(const JsonObject& one, const std::string& at, bool jsonata) {
@@ -372,7 +395,8 @@ class Validator {
     const std::string key = one.contains("ItemProcessor") ? "ItemProcessor" : "Iterator";
     if (!processor) return schema(at + "/ItemProcessor", "a Map needs an ItemProcessor: the state machine of one item");
     if (const JsonObject* config = get_object(*processor, "ProcessorConfig"); config && get_string(*config, "Mode", "INLINE") != "INLINE")
-      schema(at + "/" + key + "/ProcessorConfig/Mode", "distributed maps are not supported; use \"INLINE\", which runs the iterations in the same execution");
+      schema(at + "/" + key + "/ProcessorConfig/Mode",
+             "distributed maps are not supported; use \"INLINE\", which runs the iterations in the same execution");
     machine(*processor, at + "/" + key, jsonata_default(one, jsonata), depth + 1);
     path(one, at, "ItemsPath", Null::Refused);
     for (const std::string name : {"MaxConcurrency", "ToleratedFailureCount", "ToleratedFailurePercentage"}) {
@@ -399,7 +423,8 @@ class Validator {
     for (const auto& member : states)
       if (!seen.contains(std::string(member.key())) && out.size() < kProblemsMax)
         out.push_back({Diagnostic::Severity::Error, "MISSING_TRANSITION_TARGET",
-                       "no path leads to the state '" + std::string(member.key()).substr(0, 100) + "'; name it in a Next, or remove it", at + "/States/" + escaped(member.key())});
+                       "no path leads to the state '" + std::string(member.key()).substr(0, 100) + "'; name it in a Next, or remove it",
+                       at + "/States/" + escaped(member.key())});
   }
 
   Expressions& expressions_;

@@ -22,14 +22,15 @@ Json Interpreter::context_of(const Frame& frame, const std::string& token) const
   const std::string machine = get_string(state_.identity, "workflow");
   std::string name = get_string(state_.identity, "name");
   if (name.empty()) name = context_.run.id;
-  JsonObject out{{"Execution", JsonObject{{"Id", std::string(kArnPrefix) + "execution:" + machine + ":" + name},
-                                          {"Input", state_.input},
-                                          {"Name", name},
-                                          {"RoleArn", "arn:aws:iam::000000000000:role/mayfly"},
-                                          {"StartTime", to_rfc3339(state_.started)},
-                                          {"RedriveCount", 0}}},
-                 {"State", JsonObject{{"Name", frame.state}, {"EnteredTime", to_rfc3339(frame.entered)}, {"RetryCount", frame.retry_count}}},
-                 {"StateMachine", JsonObject{{"Id", std::string(kArnPrefix) + "stateMachine:" + machine}, {"Name", machine}}}};
+  JsonObject out{
+      {"Execution", JsonObject{{"Id", std::string(kArnPrefix) + "execution:" + machine + ":" + name},
+                               {"Input", state_.input},
+                               {"Name", name},
+                               {"RoleArn", "arn:aws:iam::000000000000:role/mayfly"},
+                               {"StartTime", to_rfc3339(state_.started)},
+                               {"RedriveCount", 0}}},
+      {"State", JsonObject{{"Name", frame.state}, {"EnteredTime", to_rfc3339(frame.entered)}, {"RetryCount", frame.retry_count}}},
+      {"StateMachine", JsonObject{{"Id", std::string(kArnPrefix) + "stateMachine:" + machine}, {"Name", machine}}}};
   if (!token.empty()) out["Task"] = JsonObject{{"Token", token}};
   for (const Frame* at = &frame;; at = &state_.frames.at(at->parent)) {
     if (!at->item.is_null()) {
@@ -53,8 +54,13 @@ std::unique_ptr<Interpreter::Scope> Interpreter::scope_of(const Frame& frame, Js
   out->input = std::move(input);
   out->context = context_of(frame, token);
   out->variables = variables_of(frame);
-  out->fields = {.jsonata = is_jsonata(machine_of(frame), state_of(frame)), .input = &out->input, .context = &out->context,
-                 .variables = &out->variables, .expressions = &expressions_, .now = context_.now, .random = &random_};
+  out->fields = {.jsonata = is_jsonata(machine_of(frame), state_of(frame)),
+                 .input = &out->input,
+                 .context = &out->context,
+                 .variables = &out->variables,
+                 .expressions = &expressions_,
+                 .now = context_.now,
+                 .random = &random_};
   return out;
 }
 
@@ -84,8 +90,9 @@ StateResult<JsonObject> Interpreter::assigned_by(const JsonObject& assign, Scope
 
 StateResult<Json> Interpreter::checked(const Frame& frame, Json value) const {
   if (to_text(value).size() <= kStateBytesMax) return value;
-  return state_error("States.DataLimitExceeded", "The state/task '" + frame.state +
-                                                     "' returned a result with a size exceeding the maximum number of bytes service limit.");
+  return state_error(
+      "States.DataLimitExceeded",
+      "The state/task '" + frame.state + "' returned a result with a size exceeding the maximum number of bytes service limit.");
 }
 
 std::int64_t Interpreter::start(engine::OperationRequest request) {
@@ -103,7 +110,8 @@ std::int64_t Interpreter::start_timer(const Frame& frame, std::string kind, Time
 }
 
 void Interpreter::event(Frame& frame, std::string type, std::string_view details_key, JsonObject details) {
-  JsonObject out{{"id", ++state_.events}, {"previousEventId", frame.last_event}, {"timestamp", to_unix_ms(context_.now)}, {"type", std::move(type)}};
+  JsonObject out{
+      {"id", ++state_.events}, {"previousEventId", frame.last_event}, {"timestamp", to_unix_ms(context_.now)}, {"type", std::move(type)}};
   if (!details_key.empty()) {
     for (const auto& member : details)
       if (member.value().is_string()) log_bytes_ += member.value().get_string().size();

@@ -12,7 +12,8 @@ using engine::ProgramContext;
 
 class Program final : public engine::Program {
  public:
-  Program(std::shared_ptr<const StateMachine> machine, Expressions& expressions) : machine_(std::move(machine)), expressions_(expressions) {}
+  Program(std::shared_ptr<const StateMachine> machine, Expressions& expressions)
+      : machine_(std::move(machine)), expressions_(expressions) {}
 
   Decision begin(ProgramContext context, const Json& input) const override {
     context.run.summary = JsonObject{{"kind", "workflow"}};
@@ -25,7 +26,9 @@ class Program final : public engine::Program {
   }
   Decision message(ProgramContext, const Operation&) const override { return {}; }
   bool may_repeat(ProgramContext, const engine::PendingOperation&, const Error&) const override { return true; }
-  engine::OnUnknownOutcome on_unknown(ProgramContext, const engine::PendingOperation&) const override { return engine::OnUnknownOutcome::Retry; }
+  engine::OnUnknownOutcome on_unknown(ProgramContext, const engine::PendingOperation&) const override {
+    return engine::OnUnknownOutcome::Retry;
+  }
 
   void closing(ProgramContext context, Operation& operation) const override {
     JsonObject* state = context.run.state.if_object();
@@ -93,10 +96,14 @@ std::vector<JsonObject> history_of(const engine::Execution& run, const std::vect
   return out;
 }
 
-std::string make_task_token(const std::string& run, std::int64_t operation) { return to_base64url("1/" + run + "/" + std::to_string(operation)); }
+std::string make_task_token(const std::string& run, std::int64_t operation) {
+  return to_base64url("1/" + run + "/" + std::to_string(operation));
+}
 
 Result<TaskRef> parse_task_token(std::string_view token) {
-  const auto refuse = [] { return fail("workflow.invalid_token", "the task token is not one that Mayfly has given out; pass it on unchanged"); };
+  const auto refuse = [] {
+    return fail("workflow.invalid_token", "the task token is not one that Mayfly has given out; pass it on unchanged");
+  };
   std::string standard(token.substr(0, 1025));
   if (standard.size() > 1024) return refuse();
   std::ranges::replace(standard, '-', '+');
@@ -108,7 +115,8 @@ Result<TaskRef> parse_task_token(std::string_view token) {
   if (slash < 2) return refuse();
   TaskRef out{text->substr(2, slash - 2), 0};
   const std::string digits = text->substr(slash + 1);
-  if (out.run.empty() || digits.empty() || digits.size() > 15 || digits.find_first_not_of("0123456789") != std::string::npos) return refuse();
+  if (out.run.empty() || digits.empty() || digits.size() > 15 || digits.find_first_not_of("0123456789") != std::string::npos)
+    return refuse();
   out.operation = std::stoll(digits);
   if (!engine::keys::partition_of_run(out.run)) return refuse();
   return out;

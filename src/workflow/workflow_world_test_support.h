@@ -8,7 +8,8 @@
 #include "engine/core/machine.h"
 #include "workflow/workflow.h"
 
-/// A state machine on the engine's core, without an engine: every event is one commit, after which everything is read back from its records.
+/// A state machine on the engine's core, without an engine: every event is one commit, after which everything is read back from its
+/// records.
 namespace mayfly::workflow {
 
 struct Reply {
