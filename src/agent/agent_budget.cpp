@@ -49,6 +49,7 @@ void AgentProgram::save(Turn& turn) const {
     JsonObject carried = object_of(turn.context.session->state);
     carried["context_tokens"] = state.context_tokens + state.new_bytes / kBytesPerTokenTypical;
     turn.context.session->state = std::move(carried);
+    keep_holder(turn.context, state);
   }
 }
 

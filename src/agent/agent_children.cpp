@@ -30,22 +30,21 @@ Json task_input(const JsonObject& task) {
 
 std::int64_t in_stage(const CallState& call, Stage stage) { return std::ranges::count(call.tasks, stage, &TaskState::stage); }
 
-JsonObject holder_of(const engine::ProgramContext& context) {
-  const Json* holder = context.session ? get(object_of(context.session->state), "holder") : nullptr;
-  return holder ? object_of(*holder) : JsonObject{};
-}
-
-void set_holder(const engine::ProgramContext& context, const std::string& agent) {
-  if (!context.session) return;
-  JsonObject state = object_of(context.session->state);
-  state.erase("holder");
-  if (!agent.empty()) state["holder"] = JsonObject{{"agent", agent}};
-  context.session->state = std::move(state);
-}
-
 bool moves_conversation(const ChildRun& child) { return child.kind == kind::kHandOff || child.kind == kind::kForward; }
 
 }  // namespace
+
+void AgentProgram::completing(engine::ProgramContext context, const engine::Completion&) const {
+  keep_holder(context, LoopState::from_json(context.run.state));
+}
+
+void AgentProgram::keep_holder(engine::ProgramContext context, const LoopState& state) const {
+  if (!context.session) return;
+  JsonObject kept = object_of(context.session->state);
+  kept.erase("holder");
+  if (!state.holder.empty()) kept["holder"] = JsonObject{{"agent", state.holder}};
+  context.session->state = std::move(kept);
+}
 
 bool AgentProgram::can_hand_back(const LoopState& state) const {
   return state.lineage.handed_over && hand_back_ && !spec_.find_tool(tool_name::kHandBack);
@@ -253,15 +252,15 @@ void AgentProgram::transcript_ended(Turn& turn, const Operation& operation) cons
         "You take over a conversation from {}. Reason: {}\nThe conversation so far:\n\n{}", spec_.name, get_string(arguments, "reason"), transcript)))};
   call->operation = turn.next_operation();
   invoke(turn, *delegation, kind::kHandOff, {{"call", call->id}, {"reason", get_string(arguments, "reason")}, {"input", std::move(input)}}, *share);
-  set_holder(turn.context, delegation->agent);
+  turn.state.holder = delegation->agent;
 }
 
 bool AgentProgram::forward(Turn& turn, const Json& input) const {
-  const std::string holder = get_string(holder_of(turn.context), "agent");
-  if (holder.empty()) return false;
+  const std::string& holder = turn.state.holder;
+  if (holder.empty() || !turn.context.session) return false;
   const Delegation* delegation = spec_.find_delegation(holder);
   if (!delegation || delegation->mode != Delegation::Mode::Handoff || !refusal_of(turn.state, delegation).empty()) {
-    set_holder(turn.context, {});
+    turn.state.holder.clear();
     return false;
   }
   const auto share = share_for(turn.state, *delegation, 0);
@@ -280,7 +279,7 @@ void AgentProgram::answer_came(Turn& turn, const Operation& operation) const {
   const Delegation* delegation = spec_.find_delegation(operation.name);
   const bool ok = operation.status == OperationStatus::Succeeded, back = ok && get_bool(result, "handed_back");
   state.new_bytes += static_cast<std::int64_t>(tool_result_text(operation).size()) + kMessageOverheadBytes;
-  if (!ok || back) set_holder(turn.context, {});
+  if (!ok || back) turn.state.holder.clear();
   if (!ok && delegation && delegation->on_failure == Delegation::OnFailure::Fail)
     return fail_run(turn, operation.error.value_or(Error{"delegation.failed", operation.name + " failed", Retry::Never}));
   if (ok && !back && operation.id > state.answered_by) {
@@ -291,8 +290,7 @@ void AgentProgram::answer_came(Turn& turn, const Operation& operation) const {
     call->stage = CallState::Stage::Done;
   if (std::ranges::any_of(state.child_runs, moves_conversation)) return;
   Json answer = std::exchange(state.answer, nullptr);
-  const bool moved = !turn.context.session || !holder_of(turn.context).empty();
-  if (answer.is_object() && moved && state.unseen == 0 && ok && !back) {
+  if (answer.is_object() && !state.holder.empty() && state.unseen == 0 && ok && !back) {
     state.calls.clear();
     turn.decision.complete = engine::Completion{ExecutionStatus::Succeeded, std::move(answer), {}};
     return;

@@ -72,6 +72,8 @@ Decision AgentProgram::begin(engine::ProgramContext context, const Json& input) 
   state.lineage = lineage_of_input(input);
   state.new_bytes = fixed_bytes_ + size_of(input) + kMessageOverheadBytes;
   if (context.session) state.context_tokens = get_int(object_of(context.session->state), "context_tokens");
+  if (context.session)
+    if (const JsonObject* holder = get_object(object_of(context.session->state), "holder")) state.holder = get_string(*holder, "agent");
   const std::int64_t carried = state.context_tokens;
   if (!forward(turn, input)) {
     call_model(turn);

@@ -54,6 +54,7 @@ class AgentProgram final : public engine::Program {
   engine::Decision message(engine::ProgramContext context, const engine::Operation& operation) const override;
   bool may_repeat(engine::ProgramContext context, const engine::PendingOperation& operation, const Error& error) const override;
   engine::OnUnknownOutcome on_unknown(engine::ProgramContext context, const engine::PendingOperation& operation) const override;
+  void completing(engine::ProgramContext context, const engine::Completion& completion) const override;
   std::vector<Json> farewell(const engine::Execution& run) const override;
 
   const AgentSpec& spec() const { return spec_; }
@@ -99,6 +100,7 @@ class AgentProgram final : public engine::Program {
 
   // agent_children.cpp
   bool can_hand_back(const LoopState& state) const;
+  void keep_holder(engine::ProgramContext context, const LoopState& state) const;  ///< the session is written when a run ends, not before
   bool ends_turn(const LoopState& state, const CallState& call) const;  ///< hand_off and hand_back: after all other calls
   std::string refusal_of(const LoopState& state, const Delegation* delegation) const;
   void invoke(Turn& turn, const Delegation& delegation, std::string_view kind, JsonObject input, const Amounts& share) const;

@@ -112,6 +112,7 @@ LoopState LoopState::from_json(const Json& value) {
   for (const NumberField& field : kNumbers) out.*field.member = get_int(*in, field.name);
   if (const Json* usage = get(*in, "usage")) out.usage = llm::usage_from_json(*usage);
   out.partial = get_string(*in, "partial");
+  out.holder = get_string(*in, "holder");
   out.breached = get_string(*in, "breached");
   out.compacted = get_bool(*in, "compacted");
   read_children(out, *in);
@@ -134,6 +135,7 @@ Json LoopState::to_json() const {
     if (this->*field.member != 0) out[field.name] = this->*field.member;
   if (usage != llm::Usage{}) out["usage"] = llm::to_json(usage);
   if (!partial.empty()) out["partial"] = partial;
+  if (!holder.empty()) out["holder"] = holder;
   if (!breached.empty()) out["breached"] = breached;
   if (compacted) out["compacted"] = true;
   write_children(*this, out);

@@ -69,6 +69,7 @@ struct LoopState {
   std::vector<CallState> calls;
 
   Lineage lineage;
+  std::string holder;                ///< who answers in this conversation instead; the session's from the run's end on
   std::int64_t children = 0;         ///< started so far
   std::vector<ChildRun> child_runs;  ///< at work
   Amounts children_used;             ///< of those that ended, with all below them; of those cut off what was reserved
