@@ -21,6 +21,7 @@
 #include "server/function_host.h"
 #include "server/lambda/lambda_api.h"
 #include "server/event_host.h"
+#include "server/http_triggers/http_triggers.h"
 #include "server/metrics.h"
 #include "server/program_mux.h"
 #include "server/providers.h"
@@ -130,6 +131,7 @@ App::App(Executor executor, ServerConfig config) : parts_(std::make_unique<Parts
   add_ops_routes(parts_->router);
   lambda::add_lambda_routes(parts_->router);
   add_aws_routes(parts_->router);
+  add_http_triggers(parts_->router, context);
   parts_->a2a_push = a2a::add_a2a_routes(parts_->router);
 }
 

@@ -22,7 +22,7 @@ agents:
   asker:
     model: play/asker
     instructions: Ask.
-    tools: [{name: colour, description: Asks., ask_person: {question: "Which colour?"}}]
+    tools: [{name: colour, description: Asks., ask: {kind: text, question: "Which colour?"}}]
   caller:
     model: play/caller
     instructions: Ask the remote agent.
@@ -34,7 +34,7 @@ MODEL = """version: 1
 conversations:
   - match: please ask
     turns:
-      - tool_calls: [{name: colour, arguments: {question: "Which colour?"}}]
+      - tool_calls: [{name: colour, arguments: {details: "For the car."}}]
       - text: "You said {{tool_result}}."
   - match: call both
     turns:

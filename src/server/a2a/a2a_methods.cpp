@@ -77,7 +77,9 @@ Task<Result<Seen>> find_task(const Request& request, std::string id) {
 Result<void> may(const Request& request, Scopes any_of) {
   const Scopes& scopes = request.principal.scopes;
   if (scopes.has(Scope::Admin) || scopes.intersects(any_of)) return {};
-  return fail("auth.forbidden", "this API key must not do that; it needs the scope invoke or read");
+  std::string names;
+  for (const std::string_view name : any_of.names()) names += (names.empty() ? "" : " or ") + std::string(name);
+  return fail("auth.forbidden", "this API key must not do that; it needs the scope " + names);
 }
 
 /// Waits until the task has ended or asks somebody, at most `wait`.
@@ -114,6 +116,8 @@ Task<Result<std::string>> take_message(Request request) {
     if (!seen->question)
       co_return fail("a2a.unsupported", "the task " + task + (is_terminal(seen->state) ? " has ended" : " waits for nobody") +
                                             "; send the message without taskId, in the same context");
+    // What a person is asked may be an approval: whoever may start runs must not thereby approve them.
+    if (auto fine = may(request, {Scope::Answer}); !fine) co_return fail(fine.error());
     auto answer = answer_of_message(*message);
     if (!answer) co_return fail(answer.error());
     answer->by = "a2a:" + request.principal.name;
@@ -233,6 +237,13 @@ Task<Result<Json>> list_tasks(Request request) {
                             {"totalSize", found.size()}});
 }
 
+/// What other clients of the agent may see too.
+JsonObject without_secrets(PushConfig config) {
+  config.token.clear();
+  config.credentials.clear();
+  return to_json(config);
+}
+
 Task<Result<Json>> push_method(Request request) {
   if (auto fine = may(request, {Scope::Invoke}); !fine) co_return fail(fine.error());
   auto seen = co_await find_task(request, get_string(request.params, "taskId"));
@@ -244,12 +255,12 @@ Task<Result<Json>> push_method(Request request) {
     config->run = run;
     auto kept = co_await request.push->put(std::move(*config));
     if (!kept) co_return fail(kept.error());
-    co_return Json(to_json(*kept));
+    co_return Json(without_secrets(*kept));
   }
   const std::vector<PushConfig> configs = request.push->list(run);
   if (request.method == "ListTaskPushNotificationConfigs") {
     JsonArray out;
-    for (const PushConfig& config : configs) out.push_back(to_json(config));
+    for (const PushConfig& config : configs) out.push_back(without_secrets(config));
     co_return Json(JsonObject{{"configs", std::move(out)}, {"nextPageToken", ""}});
   }
   const auto config = std::ranges::find(configs, id, &PushConfig::id);
@@ -258,7 +269,7 @@ Task<Result<Json>> push_method(Request request) {
     co_return Json(JsonObject());
   }
   if (config == configs.end()) co_return fail("a2a.task_not_found", "the task has no push notification configuration '" + id.substr(0, 100) + "'");
-  co_return Json(to_json(*config));
+  co_return Json(without_secrets(*config));
 }
 
 /// What the answer's text has come to in a stream.

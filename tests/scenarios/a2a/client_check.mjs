@@ -69,7 +69,7 @@ const port = Number(process.env.PUSH_PORT);
 await new Promise((ready) => receiver.listen(port, '127.0.0.1', ready));
 const config = await asker.createTaskPushNotificationConfig({ tenant: '', id: 'news', taskId: asked.id, url: `http://127.0.0.1:${port}/news`, token: 't0ken', authentication: undefined });
 check('a push configuration is kept', config.id === 'news', JSON.stringify(config));
-const configs = await asker.listTaskPushNotificationConfigs({ tenant: '', taskId: asked.id, pageSize: 10, pageToken: '' });
+const configs = await asker.listTaskPushNotificationConfig({ tenant: '', taskId: asked.id, pageSize: 10, pageToken: '' });
 check('push configurations are listed', configs.configs?.length === 1, JSON.stringify(configs));
 const answered = taskOf(await asker.sendMessage(request('blue', { taskId: asked.id, contextId: asked.contextId })));
 check('the answer goes on with the task', answered.id === asked.id && answered.status?.state === TaskState.TASK_STATE_COMPLETED, JSON.stringify(answered));
