@@ -119,8 +119,10 @@ Task<Result<Accepted>> TriggerServiceImpl::dispatch_as(std::string trigger, Even
   if (mapped) {
     // A published event's subject has been told already.
     const bool told = std::holds_alternative<EventSource>(spec.source) && mapped->correlation == event.subject;
+    // On a route the caller chooses the subject: runs are woken only where the trigger says by what.
+    const bool chosen_by_caller = std::holds_alternative<HttpSource>(spec.source) && spec.correlation.empty();
     auto signalled = Result<void>{};
-    if (!mapped->correlation.empty() && !told)
+    if (!mapped->correlation.empty() && !told && !chosen_by_caller)
       signalled = co_await waits_->signal(event.source + '\0' + event.id, event.type, mapped->correlation, whole);
     if (signalled) {
       Routed routed;

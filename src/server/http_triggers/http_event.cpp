@@ -62,6 +62,8 @@ Result<trigger::Event> event_of(AppContext& app, const net::Request& request, co
     auto events = trigger::events_from_http(request.headers, request.body);
     if (!events) return fail(events.error());
     if (events->size() != 1) return fail("event.invalid", "a route takes one event at a time; send batches to POST /v1/events");
+    // Unique for the caller, as an Idempotency-Key is.
+    if (!caller.id.empty()) events->front().id = caller.id + "/" + events->front().id;
     return std::move(events->front());
   }
   trigger::Event out;
