@@ -32,6 +32,8 @@ class Commands {
     add_run_commands();
     add_function_commands();
     add_queue_commands();
+    add_trigger_commands();
+    add_delivery_commands();
     add_workflow_commands();
     add_question_commands();
     add_change_commands();
@@ -475,6 +477,84 @@ class Commands {
     runs_on_server(sub, [this](Env& env) { return delete_from_queue(env, text_, words_); });
   }
 
+  void add_trigger_commands() {
+    auto* all = command("triggers", "Look at what starts agents, functions and workflows, and try it out",
+                        "  mayfly triggers list\n  mayfly triggers test on-order --event @order.json\n\n"
+                        "Triggers are written under `triggers:` in mayfly.yaml and come with `mayfly deploy`.");
+    all->require_subcommand(1);
+    auto* sub = inner(all, "list", "List the triggers and what they took since the server's start", "  mayfly triggers list");
+    runs_on_server(sub, [](Env& env) { return list_triggers(env); });
+    sub = inner(all, "show", "Show a trigger", "  mayfly triggers show on-order");
+    sub->add_option("trigger", text_, "The trigger's name")->required();
+    runs_on_server(sub, [this](Env& env) { return show_trigger(env, text_); });
+    sub = inner(all, "delete", "Delete a trigger; what it has accepted goes on", "  mayfly triggers delete on-order");
+    sub->add_option("trigger", text_, "The trigger's name")->required();
+    runs_on_server(sub, [this](Env& env) { return delete_trigger(env, text_); });
+    sub = inner(all, "test", "Show what a trigger would make of an event, starting nothing",
+                "  mayfly triggers test on-order --event '{\"type\": \"shop.order.placed\", \"data\": {\"order\": \"A-17\"}}'\n"
+                "  mayfly triggers test on-order --event @order.json");
+    sub->add_option("trigger", text_, "The trigger's name")->required();
+    sub->add_option("--event", session_, "A CloudEvent as JSON, @FILE or -; without id and source it gets some")->required();
+    runs_on_server(sub, [this](Env& env) { return test_trigger(env, text_, session_); });
+
+    all = command("events", "Publish events",
+                  "  mayfly events send --type shop.order.placed --source shop --subject A-17 --data '{\"total\": 12}'");
+    all->require_subcommand(1);
+    sub = inner(all, "send", "Publish an event to the triggers, endpoints and waiting runs that want it; prints its id",
+                "  mayfly events send --type shop.order.placed --source shop --data '{\"order\": \"A-17\"}'\n"
+                "  mayfly events send --type shop.order.paid --source shop --subject A-17 --data @paid.json --id payment-99");
+    sub->add_option("--type", event_.type, "What happened, like shop.order.placed")->required();
+    sub->add_option("--source", event_.source, "Where it happened: a URI reference, like shop")->required();
+    sub->add_option("--subject", event_.subject, "What it is about; runs that wait for it match by this");
+    sub->add_option("--data", event_.data, "JSON, @FILE or -");
+    sub->add_option("--id", event_.id, "The same source and id within a day is one event; default: a new one");
+    runs_on_server(sub, [this](Env& env) { return send_event(env, event_); });
+  }
+
+  void add_delivery_commands() {
+    auto* all = command("endpoints", "Register where signed webhooks are sent",
+                        "  mayfly endpoints put crm --endpoint-url https://crm.example.com/hooks --type 'shop.order.*'\n"
+                        "  mayfly endpoints secret crm\n  mayfly endpoints list");
+    all->require_subcommand(1);
+    auto* sub = inner(all, "list", "List the endpoints", "  mayfly endpoints list");
+    runs_on_server(sub, [](Env& env) { return list_endpoints(env); });
+    sub = inner(all, "put", "Register an endpoint, or change one (its own secret stays)",
+                "  mayfly endpoints put crm --endpoint-url https://crm.example.com/hooks --type 'shop.order.*' --dead-letter-queue hooks-dead\n"
+                "  mayfly endpoints put crm --spec @endpoint.json");
+    sub->add_option("endpoint", endpoint_.endpoint, "a-z, 0-9 and -")->required();
+    sub->add_option("--endpoint-url", endpoint_.url, "Where to");
+    sub->add_option("--type", endpoint_.types, "Published events that it wants, like shop.order.*; may be given several times")->allow_extra_args(false);
+    sub->add_option("--secret-env", endpoint_.secret_env, "The server's variable with a whsec_ secret; default: Mayfly makes one")
+        ->allow_extra_args(false);
+    sub->add_option("--dead-letter-queue", endpoint_.dead_letter_queue, "Where an event goes whose attempts are used up");
+    sub->add_flag("--private-network", endpoint_.private_network, "The URL may lead to this machine or a private address");
+    sub->add_flag("--disabled", endpoint_.disabled, "Send nothing; a put without it enables again");
+    sub->add_option("--spec", endpoint_.spec, "All settings as JSON, @FILE or -; the options above come on top");
+    runs_on_server(sub, [this](Env& env) { return put_endpoint(env, endpoint_); });
+    sub = inner(all, "delete", "Delete an endpoint", "  mayfly endpoints delete crm");
+    sub->add_option("endpoint", text_, "The endpoint's name")->required();
+    runs_on_server(sub, [this](Env& env) { return delete_endpoint(env, text_); });
+    sub = inner(all, "secret", "Print the secret with which the receiver verifies (Standard Webhooks)", "  mayfly endpoints secret crm");
+    sub->add_option("endpoint", text_, "The endpoint's name")->required();
+    runs_on_server(sub, [this](Env& env) { return endpoint_secret(env, text_); });
+
+    all = command("deliveries", "Look at events on their way, and send them again",
+                  "  mayfly deliveries list --trigger on-order\n  mayfly deliveries show ID\n  mayfly deliveries redeliver ID");
+    all->require_subcommand(1);
+    sub = inner(all, "list", "List deliveries, newest first",
+                "  mayfly deliveries list\n  mayfly deliveries list --trigger on-order -n 20\n  mayfly deliveries list --target webhook:crm");
+    sub->add_option("--trigger", deliveries_.trigger, "Only this trigger's");
+    sub->add_option("--target", deliveries_.target, "Only to this target, like webhook:crm or agent:clerk")->excludes("--trigger");
+    sub->add_option("-n,--limit", deliveries_.limit, "At most so many")->check(CLI::Range(1, 1000))->capture_default_str();
+    runs_on_server(sub, [this](Env& env) { return list_deliveries(env, deliveries_); });
+    sub = inner(all, "show", "Show a delivery with its attempts", "  mayfly deliveries show ID");
+    sub->add_option("delivery", text_, "Its id")->required();
+    runs_on_server(sub, [this](Env& env) { return show_delivery(env, text_); });
+    sub = inner(all, "redeliver", "Send the same event to the same target again; prints the new delivery's id", "  mayfly deliveries redeliver ID");
+    sub->add_option("delivery", text_, "Its id")->required();
+    runs_on_server(sub, [this](Env& env) { return redeliver(env, text_); });
+  }
+
   void add_key_commands() {
     auto* keys = command("keys", "Make, list and revoke API keys",
                          "  mayfly keys create ci --scope deploy --scope read\n  mayfly keys list\n  mayfly keys revoke 1a2b3c4d");
@@ -506,6 +586,9 @@ class Commands {
   QueueSendOptions send_;
   QueueReceiveOptions receive_;
   QueueRedriveOptions redrive_;
+  EventSendOptions event_;
+  EndpointPutOptions endpoint_;
+  DeliveriesOptions deliveries_;
   InvokeOptions invoke_;
   RunsOptions runs_;
   ShowOptions show_;

@@ -185,6 +185,35 @@ Task<ExitCode> task_success(Env& env, std::string token, std::string output);
 Task<ExitCode> task_failure(Env& env, std::string token, TaskFailureOptions why);
 Task<ExitCode> task_heartbeat(Env& env, std::string token);
 
+Task<ExitCode> list_triggers(Env& env);
+Task<ExitCode> show_trigger(Env& env, std::string trigger);
+Task<ExitCode> delete_trigger(Env& env, std::string trigger);
+/// `event`: JSON, "-" or "@FILE"; what a CloudEvent needs and it lacks is added.
+Task<ExitCode> test_trigger(Env& env, std::string trigger, std::string event);
+struct EventSendOptions {
+  std::string type, source, subject;
+  std::string id;    ///< empty: a new one
+  std::string data;  ///< JSON, "-" or "@FILE"; empty: none
+};
+Task<ExitCode> send_event(Env& env, EventSendOptions options);
+Task<ExitCode> list_endpoints(Env& env);
+struct EndpointPutOptions {
+  std::string endpoint, url, dead_letter_queue;
+  std::string spec;  ///< all settings as JSON, "-" or "@FILE"; the rest comes on top
+  std::vector<std::string> types, secret_env;
+  bool private_network = false, disabled = false;
+};
+Task<ExitCode> put_endpoint(Env& env, EndpointPutOptions options);
+Task<ExitCode> delete_endpoint(Env& env, std::string endpoint);
+Task<ExitCode> endpoint_secret(Env& env, std::string endpoint);
+struct DeliveriesOptions {
+  std::string trigger, target;
+  std::int64_t limit = 50;
+};
+Task<ExitCode> list_deliveries(Env& env, DeliveriesOptions options);
+Task<ExitCode> show_delivery(Env& env, std::string delivery);
+Task<ExitCode> redeliver(Env& env, std::string delivery);
+
 Task<ExitCode> list_keys(Env& env);
 Task<ExitCode> create_key(Env& env, std::string name, std::vector<std::string> scopes, std::string expires_in);
 Task<ExitCode> revoke_key(Env& env, std::string id);

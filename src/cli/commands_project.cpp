@@ -42,6 +42,13 @@ ExitCode init_project(const Terminal& terminal, const std::string& directory) {
   return ExitCode::Ok;
 }
 
+namespace {
+
+/// "queues" as "queue": kinds are named as in the file.
+std::string_view singular(std::string_view kind) { return kind.ends_with('s') ? kind.substr(0, kind.size() - 1) : kind; }
+
+}  // namespace
+
 ExitCode validate(const Terminal& terminal, const std::string& path, bool json) {
   const auto project = agent::load_project(path);
   if (json) {
@@ -62,9 +69,16 @@ ExitCode validate(const Terminal& terminal, const std::string& path, bool json) 
   const auto counted = [](std::size_t count, std::string_view what, const std::string& names) {
     return count == 0 ? std::string() : fmt::format("{} {}{} ({})", count, what, count == 1 ? "" : "s", names);
   };
-  const std::string first = counted(project->agents.size(), "agent", agents),
-                    second = counted(project->functions.size(), "function", functions);
-  terminal.line(fmt::format("valid: {}{}{}", first, first.empty() || second.empty() ? "" : ", ", second));
+  std::string all;
+  const auto add = [&all](const std::string& part) { all += (all.empty() || part.empty() ? "" : ", ") + part; };
+  add(counted(project->agents.size(), "agent", agents));
+  add(counted(project->functions.size(), "function", functions));
+  for (const auto& [kind, definitions] : project->resources) {
+    std::string names;
+    for (const auto& definition : definitions) names += (names.empty() ? "" : ", ") + std::string(definition.key());
+    add(counted(definitions.size(), singular(kind), names));
+  }
+  terminal.line("valid: " + all);
   return ExitCode::Ok;
 }
 
@@ -103,7 +117,10 @@ Result<agent::Project> project_of_folder(const DeployOptions& options) {
 }
 
 /// What was deployed, one line each.
-void say_deployed(const Env& env, const Json& answer) {
+void say_deployed(const Env& env, const agent::Project& project, const Json& answer) {
+  for (const auto& [kind, definitions] : project.resources)
+    for (const Json& name : items_of(answer, kind))
+      if (name.is_string()) env.terminal.line(fmt::format("deployed {} {}", singular(kind), one_line(name.get_string(), 100)));
   for (const Json& item : items_of(answer, "functions")) {
     if (!item.is_object()) continue;
     const JsonObject& function = item.get_object();
@@ -146,7 +163,7 @@ Task<ExitCode> deploy(Env& env, DeployOptions options) {
     env.terminal.line(to_text(*answer));
     co_return ExitCode::Ok;
   }
-  say_deployed(env, *answer);
+  say_deployed(env, project, *answer);
   co_return ExitCode::Ok;
 }
 
