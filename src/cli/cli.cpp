@@ -59,7 +59,8 @@ class Commands {
     sub->add_option("--key", common_.connection.key, "API key; for a local server found in the data directory")
         ->envname("MAYFLY_API_KEY")
         ->group("Connection");
-    sub->add_option("--data-dir,--data", common_.connection.data_dir, "The server's data directory")
+    const bool data_is_taken = sub->get_option_no_throw("--data") != nullptr;
+    sub->add_option(data_is_taken ? "--data-dir" : "--data-dir,--data", common_.connection.data_dir, "The server's data directory")
         ->envname("MAYFLY_DATA")
         ->capture_default_str()
         ->group("Connection");

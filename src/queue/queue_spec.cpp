@@ -22,9 +22,9 @@ constexpr std::string_view kSchema = R"({
     "delay": {"type": "string", "default": "0s", "description": "How long a new message stays invisible; 0s to 15m."},
     "retention": {"type": "string", "default": "4d", "description": "After that a message is gone; 1m to 14d."},
     "receive_wait": {"type": "string", "default": "0s", "description": "How long a receive waits for a first message; 0s to 20s."},
-    "message_bytes_max": {"type": "integer", "minimum": 1024, "maximum": 1048576, "default": 1048576},
+    "message_bytes_max": {"description": "The longest message. Default 1 MiB.", "type": "integer", "minimum": 1024, "maximum": 1048576, "default": 1048576},
     "messages_max": {"type": "integer", "minimum": 1, "maximum": 10000000, "default": 1000000, "description": "More are refused."},
-    "dead_letter": {
+    "dead_letter": {"description": "Where messages go that were received too often.", 
       "type": "object",
       "additionalProperties": false,
       "required": ["queue", "receives_max"],
@@ -36,7 +36,7 @@ constexpr std::string_view kSchema = R"({
     },
     "redrive_allow_policy": {"type": "string", "description": "JSON text as SQS has it: which queues may name this one."},
     "paused": {"type": "boolean", "default": false, "description": "Nothing is received; sending works."},
-    "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+    "tags": {"description": "For people and clients.", "type": "object", "additionalProperties": {"type": "string"}},
     "attributes": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Kept for clients of SQS."}
   }
 })";

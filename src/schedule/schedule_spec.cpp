@@ -176,21 +176,21 @@ Result<ScheduleSpec> schedule_spec_from_json(std::string name, const Json& value
 
 std::string_view schedule_schema_text() {
   return R"({"type":"object","required":["expression","target"],"additionalProperties":false,"properties":{
-"name":{"type":"string","pattern":"^[0-9a-zA-Z_.-]{1,64}$"},
-"group":{"type":"string","pattern":"^[0-9a-zA-Z_.-]{1,64}$","default":"default"},
-"description":{"type":"string","maxLength":512},
+"name":{"description":"The same as its key.","type":"string","pattern":"^[0-9a-zA-Z_.-]{1,64}$"},
+"group":{"description":"For clients that group schedules. Default: default.","type":"string","pattern":"^[0-9a-zA-Z_.-]{1,64}$","default":"default"},
+"description":{"description":"For people.","type":"string","maxLength":512},
 "expression":{"type":"string","maxLength":256,"description":"rate(5 minutes), at(2026-11-23T15:54:25) or cron(0 8 ? * MON-FRI *), as Amazon EventBridge Scheduler writes them"},
 "time_zone":{"type":"string","default":"UTC","description":"A name of the IANA database, for at and cron"},
-"start":{"type":"string","format":"date-time"},
-"end":{"type":"string","format":"date-time"},
+"start":{"description":"Nothing is due before.","type":"string","format":"date-time"},
+"end":{"description":"Nothing is due after.","type":"string","format":"date-time"},
 "flexible_window":{"type":"string","description":"A duration such as 15m: each firing comes at a fixed moment within it"},
 "missed":{"type":"string","enum":["skip","once","all"],"default":"once","description":"What becomes of times at which the server was down"},
-"enabled":{"type":"boolean","default":true},
-"delete_after_completion":{"type":"boolean","default":false},
+"enabled":{"description":"Whether it fires. Default true.","type":"boolean","default":true},
+"delete_after_completion":{"description":"Whether it goes when nothing more can be due. Default false.","type":"boolean","default":false},
 "target":{"type":"object","description":"Where each firing goes, such as {\"agent\": NAME}"},
 "input":{"description":"What the target is given; without it, the event of the firing"},
-"retry":{"type":"object","additionalProperties":false,"properties":{"attempts":{"type":"integer","minimum":0,"maximum":185},"max_age":{"type":"string"}}},
-"dead_letter_queue":{"type":"string"}}})";
+"retry":{"description":"How often a delivery that fails is tried again.","type":"object","additionalProperties":false,"properties":{"attempts":{"description":"Retries, 0 to 185. Default 3.","type":"integer","minimum":0,"maximum":185},"max_age":{"description":"How long after the firing it is tried at most. Default 24h.","type":"string"}}},
+"dead_letter_queue":{"description":"A queue for what could not be delivered.","type":"string"}}})";
 }
 
 }  // namespace mayfly::schedule

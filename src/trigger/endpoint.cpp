@@ -45,11 +45,11 @@ Json to_json(const Endpoint& endpoint) {
 
 std::string_view endpoint_schema_text() {
   static const std::string kText =
-      R"({"type":"object","description":"Where signed webhooks are sent","required":["url"],"properties":{"url":{"type":"string","pattern":"^https?://"},)"
+      R"({"type":"object","description":"Where signed webhooks are sent","required":["url"],"properties":{"url":{"description":"Where webhooks are sent.","type":"string","pattern":"^https?://"},)"
       R"("secret_env":{"description":"Environment variables with secrets (whsec_…); without them Mayfly makes one","oneOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]},)"
       R"("types":{"description":"Published events that it wants","oneOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]},)"
-      R"("private_network":{"type":"boolean"},"enabled":{"type":"boolean"},"retry":)" +
-      std::string(kRetrySchema) + R"(,"dead_letter_queue":{"type":"string"}},"additionalProperties":false})";
+      R"("private_network":{"description":"Whether private and loopback addresses may be reached. Default false.","type":"boolean"},"enabled":{"description":"Whether anything is sent. Default true.","type":"boolean"},"retry":)" +
+      std::string(kRetrySchema) + R"(,"dead_letter_queue":{"description":"A queue for what could not be delivered.","type":"string"}},"additionalProperties":false})";
   return kText;
 }
 

@@ -17,8 +17,8 @@ bool is_trigger_name(std::string_view name);
 
 /// The member `retry` of schemas.
 inline constexpr std::string_view kRetrySchema =
-    R"({"type":"object","description":"How hard a delivery is tried","properties":{"attempts":{"type":"integer","minimum":1,"maximum":1000},)"
-    R"("first_delay":{"type":"string","description":"Before the second attempt; doubles"},"max_delay":{"type":"string"},)"
-    R"("max_age":{"type":"string","description":"No attempt begins later than this after the first"}},"additionalProperties":false})";
+    R"({"type":"object","description":"How hard a delivery is tried","properties":{"attempts":{"description":"Tries at most.","type":"integer","minimum":1,"maximum":1000},)"
+    R"("first_delay":{"type":"string","description":"Before the second attempt; doubles"},"max_delay":{"description":"The longest pause. Default 1h.","type":"string"},)"
+    R"("max_age":{"description":"How long it may be remembered, or tried.","type":"string","description":"No attempt begins later than this after the first"}},"additionalProperties":false})";
 
 }  // namespace mayfly::trigger

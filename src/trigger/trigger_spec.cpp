@@ -201,18 +201,18 @@ std::string_view trigger_schema_text() {
     };
     std::string out = R"({"type":"object","description":"What starts a target","required":["target"],"oneOf":[)"
                       R"({"required":["http"]},{"required":["webhook"]},{"required":["queue"]},{"required":["sqs"]},{"required":["schedule"]},{"required":["event"]}],)"
-                      R"("properties":{"description":{"type":"string","maxLength":1024},"enabled":{"type":"boolean"},)";
+                      R"("properties":{"description":{"description":"For people.","type":"string","maxLength":1024},"enabled":{"description":"Whether it takes events. Default true.","type":"boolean"},)";
     out += R"("http":)" + std::string(http_source_schema_text());
     out += R"(,"webhook":)" + std::string(webhook_source_schema_text());
     out += R"(,"queue":{"description":"A queue of Mayfly's own","oneOf":[{"type":"string"},{"type":"object","required":["name"],"properties":{)"
-           R"("name":{"type":"string"},"batch":{"type":"integer","minimum":1,"maximum":1000},"batch_window":{"type":"string"},)"
-           R"("concurrency":{"type":"integer","minimum":1,"maximum":1000}},"additionalProperties":false}]})";
-    out += R"(,"sqs":{"type":"object","description":"A queue of Amazon SQS","required":["url"],"properties":{"url":{"type":"string"},)"
-           R"("region":{"type":"string"},"endpoint":{"type":"string"},"credentials_env":{"type":"string","description":"Prefix of the names of environment variables"},)"
-           R"("wait":{"type":"string"},"batch":{"type":"integer","minimum":1,"maximum":10},"private_network":{"type":"boolean"}},"additionalProperties":false})";
+           R"("name":{"description":"Of the queue.","type":"string"},"batch":{"description":"Messages given together.","type":"integer","minimum":1,"maximum":1000},"batch_window":{"description":"How long a batch waits to fill.","type":"string"},)"
+           R"("concurrency":{"description":"Batches under way at a time. Default 10.","type":"integer","minimum":1,"maximum":1000}},"additionalProperties":false}]})";
+    out += R"(,"sqs":{"type":"object","description":"A queue of Amazon SQS","required":["url"],"properties":{"url":{"description":"Of the queue.","type":"string"},)"
+           R"("region":{"description":"Of the queue.","type":"string"},"endpoint":{"description":"Instead of the origin of the url.","type":"string"},"credentials_env":{"type":"string","description":"Prefix of the names of environment variables"},)"
+           R"("wait":{"description":"Long polling. Default 20s.","type":"string"},"batch":{"description":"Messages given together.","type":"integer","minimum":1,"maximum":10},"private_network":{"description":"Whether private and loopback addresses may be reached. Default false.","type":"boolean"}},"additionalProperties":false})";
     out += R"(,"schedule":{"description":"At fixed times: an expression, or a schedule without target","oneOf":[{"type":"string"},{"type":"object","required":["expression"]}]})";
-    out += R"(,"event":{"type":"object","description":"Published events","properties":{"types":{"oneOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]},)"
-           R"("sources":{"oneOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"additionalProperties":false})";
+    out += R"(,"event":{"type":"object","description":"Published events","properties":{"types":{"description":"Exact, or a prefix that ends with .*; default: all.","oneOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]},)"
+           R"("sources":{"description":"Exact; default: all.","oneOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"additionalProperties":false})";
     out += R"(,"filter":)" + expression("only events for which this is true");
     out += R"(,"session":)" + expression("a text, the session's key");
     out += R"(,"input":)" + expression("what the target is given; by default the event's data");
@@ -220,7 +220,7 @@ std::string_view trigger_schema_text() {
     out += R"(,"correlation":)" + expression("a text that waiting runs match; by default the event's subject");
     out += R"(,"target":)" + std::string(target_schema_text());
     out += R"(,"retry":)" + std::string(kRetrySchema);
-    out += R"(,"dead_letter_queue":{"type":"string"}},"additionalProperties":false})";
+    out += R"(,"dead_letter_queue":{"description":"A queue for events that failed too often.","type":"string"}},"additionalProperties":false})";
     return out;
   }();
   return kText;

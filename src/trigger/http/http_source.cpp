@@ -178,39 +178,39 @@ std::string_view http_source_schema_text() {
   "required": ["path"],
   "additionalProperties": false,
   "properties": {
-    "method": {"enum": ["GET", "POST", "PUT", "PATCH", "DELETE"], "default": "POST"},
+    "method": {"description": "Default POST.", "enum": ["GET", "POST", "PUT", "PATCH", "DELETE"], "default": "POST"},
     "path": {"type": "string", "pattern": "^/", "maxLength": 512, "description": "/tickets/{customer}: {name} stands for one segment"},
     "auth": {
       "default": "key",
       "description": "Who may call: holders of an API key with the scope invoke, signers of the body, holders of a token, or everybody",
       "oneOf": [
         {"enum": ["key", "none"]},
-        {"type": "object", "required": ["hmac"], "additionalProperties": false, "properties": {"hmac": {
+        {"type": "object", "required": ["hmac"], "additionalProperties": false, "properties": {"hmac": {"description": "An HMAC-SHA256 of the body.", 
           "type": "object", "required": ["secret_env"], "additionalProperties": false, "properties": {
             "secret_env": {"type": "string", "description": "Environment variable of the server that holds the secret"},
-            "signature_header": {"type": "string", "default": "x-signature"},
+            "signature_header": {"description": "Where the signature is.", "type": "string", "default": "x-signature"},
             "timestamp_header": {"type": "string", "description": "Signed as \"{timestamp}.{body}\""},
-            "tolerance": {"type": "string", "default": "5m"}}}}},
-        {"type": "object", "required": ["jwt"], "additionalProperties": false, "properties": {"jwt": {
+            "tolerance": {"description": "How old or new a signed time may be. Default 5m.", "type": "string", "default": "5m"}}}}},
+        {"type": "object", "required": ["jwt"], "additionalProperties": false, "properties": {"jwt": {"description": "A JSON Web Token.", 
           "type": "object", "additionalProperties": false, "properties": {
-            "issuer": {"type": "string"},
-            "audience": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 20}]},
+            "issuer": {"description": "Who must have issued it.", "type": "string"},
+            "audience": {"description": "One of these must be its audience.", "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 20}]},
             "jwks_url": {"type": "string", "description": "Key set of the issuer: RS256, PS256, ES256, EdDSA"},
-            "private_network": {"type": "boolean", "default": false, "description": "jwks_url may lead to loopback and private addresses"},
+            "private_network": {"description": "Whether private and loopback addresses may be reached. Default false.", "type": "boolean", "default": false, "description": "jwks_url may lead to loopback and private addresses"},
             "secret_env": {"type": "string", "description": "Instead: environment variable with the secret of HS256"}}}}}
       ]
     },
-    "answer": {"enum": ["wait", "accepted", "stream"], "default": "accepted"},
+    "answer": {"description": "accepted: 202 at once; wait: the answer of the target; stream: its events. Default accepted.", "enum": ["wait", "accepted", "stream"], "default": "accepted"},
     "wait_max": {"type": "string", "default": "30s", "description": "With answer: wait; then 202"},
-    "cors": {"type": "object", "required": ["origins"], "additionalProperties": false, "properties": {
-      "origins": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 100}]},
-      "headers": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 100}]},
-      "max_age": {"type": "string", "default": "1h"}}},
-    "rate_limit": {"type": "object", "required": ["requests"], "additionalProperties": false, "properties": {
-      "requests": {"type": "integer", "minimum": 1, "maximum": 1000000},
-      "per": {"type": "string", "default": "1m"},
-      "by": {"enum": ["route", "caller"], "default": "caller"}}},
-    "body_bytes_max": {"type": "integer", "minimum": 1, "maximum": 1048576, "default": 1048576}
+    "cors": {"description": "Which pages of other origins may call it.", "type": "object", "required": ["origins"], "additionalProperties": false, "properties": {
+      "origins": {"description": "Exact origins, or *.", "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 100}]},
+      "headers": {"description": "Header fields that pages may send.", "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 100}]},
+      "max_age": {"description": "How long it may be remembered, or tried.", "type": "string", "default": "1h"}}},
+    "rate_limit": {"description": "How many requests are taken.", "type": "object", "required": ["requests"], "additionalProperties": false, "properties": {
+      "requests": {"description": "So many in each period.", "type": "integer", "minimum": 1, "maximum": 1000000},
+      "per": {"description": "The period. Default 1m.", "type": "string", "default": "1m"},
+      "by": {"description": "Whether each caller has a limit of its own, or all together. Default caller.", "enum": ["route", "caller"], "default": "caller"}}},
+    "body_bytes_max": {"description": "The largest body. Default 1 MiB.", "type": "integer", "minimum": 1, "maximum": 1048576, "default": 1048576}
   }
 })";
 }

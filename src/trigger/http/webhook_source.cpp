@@ -80,18 +80,18 @@ std::string_view webhook_source_schema_text() {
   "required": ["path", "secret_env"],
   "additionalProperties": false,
   "properties": {
-    "scheme": {"enum": ["standard", "github", "stripe", "slack", "hmac"], "default": "standard"},
+    "scheme": {"description": "Whose signatures. Default standard.", "enum": ["standard", "github", "stripe", "slack", "hmac"], "default": "standard"},
     "path": {"type": "string", "pattern": "^/", "maxLength": 512, "description": "/hooks/github"},
     "secret_env": {
       "description": "Environment variable of the server that holds the secret; several while one is replaced",
       "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 8}]
     },
-    "tolerance": {"type": "string", "default": "5m", "description": "How far the signed time may be from now"},
-    "signature_header": {"type": "string", "description": "hmac: the header with the signature"},
+    "tolerance": {"description": "How old or new a signed time may be. Default 5m.", "type": "string", "default": "5m", "description": "How far the signed time may be from now"},
+    "signature_header": {"description": "Where the signature is.", "type": "string", "description": "hmac: the header with the signature"},
     "signature_prefix": {"type": "string", "description": "hmac: what stands before it, such as sha256="},
     "timestamp_header": {"type": "string", "description": "hmac: signed as \"{timestamp}.{body}\""},
     "id_header": {"type": "string", "description": "hmac: the delivery's id; without it a hash of the body"},
-    "encoding": {"enum": ["hex", "base64"], "default": "hex"}
+    "encoding": {"description": "Of the signature. Default hex.", "enum": ["hex", "base64"], "default": "hex"}
   }
 })";
 }
