@@ -1,5 +1,6 @@
 #include <charconv>
 
+#include "function/function_types.h"
 #include "server/api.h"
 #include "server/problem.h"
 #include "trigger/trigger_service.h"
@@ -141,6 +142,13 @@ Task<Result<net::Response>> add_event_wait(AppContext& app, Call& call) {
   const JsonObject& given = body->get_object();
   trigger::EventWait wait{get_string(given, "run"), get_int(given, "operation"), get_string(given, "type"), get_string(given, "key"), {}};
   if (wait.run.empty() || wait.operation <= 0 || wait.type.empty()) co_return invalid("`run`, `operation` and `type` say who waits for what");
+  auto run = co_await app.engine->get(wait.run);
+  if (!run) co_return fail(run.error());
+  // An approval is a callback too: no event may stand in for a person.
+  const engine::PendingOperation* operation = run->find_pending(wait.operation);
+  const bool may_wait = operation && operation->type == engine::OperationType::Callback &&
+                        (operation->kind == "event" || run->program.starts_with(function::kProgramPrefix));
+  if (!may_wait) co_return invalid("operation " + std::to_string(wait.operation) + " of " + wait.run + " does not wait for an event");
   if (const std::string timeout = get_string(given, "timeout"); !timeout.empty()) {
     const auto duration = parse_duration(timeout);
     if (!duration) co_return fail(duration.error());

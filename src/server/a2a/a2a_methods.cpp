@@ -174,7 +174,7 @@ Task<Result<Json>> send_message(Request request) {
 }
 
 Task<Result<Json>> get_task(Request request) {
-  if (auto fine = may(request, {Scope::Invoke, Scope::Read}); !fine) co_return fail(fine.error());
+  if (auto fine = may(request, {Scope::Read}); !fine) co_return fail(fine.error());
   auto seen = co_await find_task(request, get_string(request.params, "id"));
   if (!seen) co_return fail(seen.error());
   co_return co_await task_json(request.app, std::move(*seen), detail_of(request.params));
@@ -194,8 +194,7 @@ Task<Result<Json>> cancel_task(Request request) {
 Task<Result<Json>> list_tasks(Request request) {
   const JsonObject& params = request.params;
   const std::string context = get_string(params, "contextId"), status = get_string(params, "status");
-  // A context's name is known to who made it; all tasks are for readers.
-  if (auto fine = may(request, context.empty() ? Scopes{Scope::Read} : Scopes{Scope::Invoke, Scope::Read}); !fine) co_return fail(fine.error());
+  if (auto fine = may(request, {Scope::Read}); !fine) co_return fail(fine.error());
   const std::int64_t page = params.contains("pageSize") ? get_int(params, "pageSize") : kPageDefault;
   if (page < 1 || page > kPageMax) co_return fail("a2a.invalid_params", "pageSize must be from 1 to 100");
   std::optional<TimePoint> after;
@@ -332,7 +331,7 @@ Task<Result<Json>> call(Request request) {
 
 Task<Result<Stream>> open_stream(Request request) {
   if (request.method == "SubscribeToTask") {
-    if (auto fine = may(request, {Scope::Invoke, Scope::Read}); !fine) co_return fail(fine.error());
+    if (auto fine = may(request, {Scope::Read}); !fine) co_return fail(fine.error());
     auto seen = co_await find_task(request, get_string(request.params, "id"));
     if (!seen) co_return fail(seen.error());
     if (is_terminal(seen->state)) co_return fail("a2a.unsupported", "the task has ended; there is nothing to subscribe to");

@@ -163,8 +163,21 @@ Task<Result<void>> stop_execution(AppContext* app, std::string run, std::string 
   co_return Result<void>{};
 }
 
+/// A token is no secret and names any operation: only tasks of state machines that wait for one are answered by it.
+Task<Result<workflow::TaskRef>> waiting_task(AppContext* app, std::string token) {
+  auto task = task_of(token);
+  if (!task) co_return task;
+  auto run = co_await app->engine->get(task->run);
+  if (!run) co_return fail(task_error(run.error()));
+  if (!run->program.starts_with(workflow::kProgramPrefix)) co_return fail("workflow.invalid_token", "this is not the token of a task");
+  const engine::PendingOperation* operation = run->find_pending(task->operation);
+  const bool waits = operation && operation->type == engine::OperationType::Callback && (operation->kind == "task" || operation->kind == "activity");
+  if (!waits) co_return fail(task_error({"operation.not_waiting", "the task does not wait any more", Retry::Never}));
+  co_return task;
+}
+
 Task<Result<void>> task_succeeded(AppContext* app, std::string token, Json output) {
-  const auto task = task_of(token);
+  const auto task = co_await waiting_task(app, std::move(token));
   if (!task) co_return fail(task.error());
   auto done = co_await app->engine->resolve(workflow::task_succeeded(*task, std::move(output)));
   if (!done) co_return fail(task_error(done.error()));
@@ -172,7 +185,7 @@ Task<Result<void>> task_succeeded(AppContext* app, std::string token, Json outpu
 }
 
 Task<Result<void>> task_failed(AppContext* app, std::string token, std::string error, std::string cause) {
-  const auto task = task_of(token);
+  const auto task = co_await waiting_task(app, std::move(token));
   if (!task) co_return fail(task.error());
   auto done = co_await app->engine->resolve(workflow::task_failed(*task, std::move(error), std::move(cause)));
   if (!done) co_return fail(task_error(done.error()));
@@ -180,7 +193,7 @@ Task<Result<void>> task_failed(AppContext* app, std::string token, std::string e
 }
 
 Task<Result<void>> task_heartbeat(AppContext* app, std::string token) {
-  const auto task = task_of(token);
+  const auto task = co_await waiting_task(app, std::move(token));
   if (!task) co_return fail(task.error());
   auto done = co_await app->engine->command(task->run, workflow::heartbeat_command(*task));
   if (!done) co_return fail(task_error(done.error()));
