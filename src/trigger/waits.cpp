@@ -116,9 +116,11 @@ Task<Result<void>> Waits::signal(std::string id, std::string type, std::string k
     if (!stored) co_return std::unexpected(stored.error());
     const TimePoint now = clock_.now();
     Batch batch;
+    batch.require.push_back(Precondition::absent(row));
     batch.puts.push_back({row, to_text(JsonObject{{"at", to_unix_ms(now)}, {"event", *std::move(stored)}, {"taken", JsonArray()}})});
-    if (auto written = co_await commit(place.partition, std::move(batch)); !written) co_return written;
+    // Before its outcome is known: what was written in spite of an error is cleared away too.
     kept_.emplace_back(now, row);
+    if (auto written = co_await commit(place.partition, std::move(batch)); !written) co_return written;
   }
   tasks_.spawn(match_until_done(place));
   co_return Result<void>{};
@@ -154,13 +156,18 @@ Task<Result<void>> Waits::match(Place place) {
         auto resolved = co_await resolve(wait, row, *get(event, "event"));
         if (!resolved) co_return std::unexpected(resolved.error());
         Batch batch;
+        batch.deletes.push_back(wait.key);
+        if (!*resolved) {
+          // Something else ended it: the event is still there for the run's next wait.
+          if (auto written = co_await commit(place.partition, std::move(batch)); !written) co_return written;
+          break;
+        }
         batch.require.push_back(Precondition::version_equals(kept.key, kept.version));
         JsonArray& taken = event["taken"].emplace_array();
         if (const auto before = object_in(kept.value); const JsonArray* list = get_array(before, "taken")) taken = *list;
         if (taken.size() < kTakenMax) taken.emplace_back(run);
         kept.value = to_text(event);
         batch.puts.push_back({kept.key, kept.value});
-        batch.deletes.push_back(wait.key);
         // On a conflict: again from the start; the engine refuses the second resolve.
         if (auto written = co_await commit(place.partition, std::move(batch)); !written) co_return written;
         auto fresh = co_await store_.get(kept.key);
@@ -179,13 +186,24 @@ Task<Result<bool>> Waits::resolve(const Record& wait, const JsonObject& row, Jso
   engine::Resolved answer;
   answer.run = get_string(row, "run");
   answer.operation = get_int(row, "operation");
-  answer.result = *std::move(whole);
-  auto told = co_await engine_.resolve(std::move(answer));
+  answer.result = *whole;
+  auto told = co_await engine_.resolve(answer);
   if (told) co_return true;
-  // Answered already, cancelled, or gone: the wait is over in any case.
-  if (told.error().retry == Retry::Never) co_return false;
-  log::debug("a wait is not resolved yet", {{"row", wait.key}});
-  co_return std::unexpected(told.error());
+  if (told.error().retry != Retry::Never) {
+    log::debug("a wait is not resolved yet", {{"row", wait.key}});
+    co_return std::unexpected(told.error());
+  }
+  // Answered already, cancelled, or gone: the wait is over in any case, and this event may have ended it before a crash.
+  auto ended = co_await engine_.operations_by_id(answer.run, {answer.operation});
+  if (!ended) {
+    if (ended.error().retry == Retry::Never) co_return false;
+    co_return std::unexpected(ended.error());
+  }
+  const auto* operation = ended->empty() ? nullptr : std::get_if<engine::Operation>(&ended->front());
+  if (!operation || operation->status != engine::OperationStatus::Succeeded) co_return false;
+  auto had = co_await engine_.unspill(operation->result);
+  if (!had) co_return std::unexpected(had.error());
+  co_return *had == *whole;
 }
 
 Task<> Waits::sweep() {

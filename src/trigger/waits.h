@@ -39,6 +39,7 @@ class Waits {
   /// Brings every kept event of a place together with every wait there.
   Task<Result<void>> match(Place place);
   Task<> match_until_done(Place place);
+  /// False: something else than this event has ended the wait.
   Task<Result<bool>> resolve(const Record& wait, const JsonObject& row, Json event);
   Task<Result<void>> recover(engine::keys::Partition partition);
   Task<> sweep();
