@@ -133,7 +133,7 @@ def test_the_command_line():
         queues("redrive", "dead", "--list")
         queues("delete", "jobs")
         queues("show", "jobs", code=5)
-        queues("create", "a b", code=2)
+        queues("create", "a b", code=1)
 
 
 def test_bad_requests_say_what_to_do():
