@@ -34,6 +34,7 @@ class Commands {
     add_queue_commands();
     add_trigger_commands();
     add_delivery_commands();
+    add_schedule_commands();
     add_workflow_commands();
     add_question_commands();
     add_change_commands();
@@ -556,6 +557,60 @@ class Commands {
     runs_on_server(sub, [this](Env& env) { return redeliver(env, text_); });
   }
 
+  void add_schedule_commands() {
+    auto* all = command("schedules", "Start agents, functions and state machines at fixed times",
+                        "  mayfly schedules put report 'cron(0 8 ? * MON-FRI *)' --time-zone Europe/Berlin --target agent=clerk --input 'Write the report.'\n"
+                        "  mayfly schedules list\n  mayfly schedules next 'rate(5 minutes)'");
+    all->require_subcommand(1);
+    auto* sub = inner(all, "list", "List the schedules: when they are due next, how often they fired", "  mayfly schedules list --group triggers");
+    sub->add_option("--group", agent_, "Only this group");
+    sub->add_option("--prefix", text_, "Only names that start so");
+    runs_on_server(sub, [this](Env& env) { return list_schedules(env, agent_, text_); });
+    const auto named = [&](const char* name, const char* what) {
+      auto* one = inner(all, name, what, std::string("  mayfly schedules ") + name + " report");
+      one->add_option("schedule", schedule_.name, "The schedule's name")->required();
+      one->add_option("--group", schedule_.group, "Its group; that of triggers is \"triggers\"")->capture_default_str();
+      return one;
+    };
+    runs_on_server(named("show", "Show a schedule"), [this](Env& env) { return show_schedule(env, schedule_.group, schedule_.name); });
+    runs_on_server(named("pause", "Let a schedule start nothing"),
+                   [this](Env& env) { return enable_schedule(env, schedule_.group, schedule_.name, false); });
+    runs_on_server(named("resume", "Let a paused schedule go on"),
+                   [this](Env& env) { return enable_schedule(env, schedule_.group, schedule_.name, true); });
+    runs_on_server(named("delete", "Delete a schedule"), [this](Env& env) { return delete_schedule(env, schedule_.group, schedule_.name); });
+    add_schedule_put_command(all);
+    sub = inner(all, "next", "Print the next ten times of an expression; needs no server",
+                "  mayfly schedules next 'cron(0 8 ? * MON-FRI *)' --time-zone Europe/Berlin");
+    sub->add_option("expression", schedule_.expression, "rate(…), at(…) or cron(…)")->required();
+    sub->add_option("--time-zone", schedule_.time_zone, "A name such as Europe/Berlin; default: UTC");
+    sub->add_flag("--json", common_.json, "Print JSON for programs");
+    runs_here(sub, [this] {
+      return next_times(terminal_, common_.json, schedule_.expression, schedule_.time_zone.empty() ? "UTC" : schedule_.time_zone);
+    });
+  }
+
+  void add_schedule_put_command(CLI::App* all) {
+    auto* sub = inner(all, "put", "Make a schedule, or replace one",
+                      "  mayfly schedules put hourly 'rate(1 hour)' --target queue=jobs\n"
+                      "  mayfly schedules put once 'at(2027-01-01T09:00:00)' --time-zone Europe/Berlin --target agent=clerk --input 'Happy new year'\n"
+                      "  mayfly schedules put report --spec @schedule.json");
+    sub->add_option("schedule", schedule_.name, "Letters, digits, -, _ and .")->required();
+    sub->add_option("expression", schedule_.expression, "rate(5 minutes), at(2027-01-01T09:00:00) or cron(0 8 ? * MON-FRI *)");
+    sub->add_option("--group", schedule_.group, "Its group")->capture_default_str();
+    sub->add_option("--target", schedule_.target, "KIND=NAME such as agent=clerk, function=, workflow=, queue=, url= or webhook=; or JSON");
+    sub->add_option("--input", schedule_.input, "What the target is given: JSON, a text, or @FILE; default: the event of the firing");
+    sub->add_option("--time-zone", schedule_.time_zone, "A name such as Europe/Berlin; default: UTC");
+    sub->add_option("--start", schedule_.start, "Nothing is due before, like 2027-01-01T00:00:00Z");
+    sub->add_option("--end", schedule_.end, "Nor after");
+    sub->add_option("--window", schedule_.flexible_window, "Each firing comes at a moment within, like 15m");
+    sub->add_option("--missed", schedule_.missed, "Times at which the server was down: skip, once or all; default: once");
+    sub->add_option("--description", schedule_.description, "What it is for");
+    sub->add_option("--dead-letter", schedule_.dead_letter_queue, "Queue for firings that could not be delivered");
+    sub->add_flag("--delete-after", schedule_.delete_after_completion, "Gone when it is never due again");
+    sub->add_option("--spec", schedule_.spec, "All settings as JSON, or @FILE; the options above come on top");
+    runs_on_server(sub, [this](Env& env) { return put_schedule(env, schedule_); });
+  }
+
   void add_key_commands() {
     auto* keys = command("keys", "Make, list and revoke API keys",
                          "  mayfly keys create ci --scope deploy --scope read\n  mayfly keys list\n  mayfly keys revoke 1a2b3c4d");
@@ -579,6 +634,7 @@ class Commands {
   ServeOptions serve_;
   DemoOptions demo_;
   DeployOptions deploy_;
+  SchedulePutOptions schedule_;
   FunctionInvokeOptions function_;
   WorkflowDeployOptions workflow_;
   WorkflowStartOptions workflow_start_;

@@ -155,6 +155,21 @@ struct QueueRedriveOptions {
 };
 Task<ExitCode> redrive_queue(Env& env, QueueRedriveOptions options);
 
+Task<ExitCode> list_schedules(Env& env, std::string group, std::string prefix);
+Task<ExitCode> show_schedule(Env& env, std::string group, std::string name);
+struct SchedulePutOptions {
+  std::string name, group = "default", expression;
+  std::string spec;           ///< the JSON form, or @FILE with it
+  std::string target, input;  ///< `target`: KIND=NAME or JSON; `input`: JSON, a text, or @FILE
+  std::string time_zone, start, end, flexible_window, missed, description, dead_letter_queue;
+  bool delete_after_completion = false;
+};
+Task<ExitCode> put_schedule(Env& env, SchedulePutOptions options);
+Task<ExitCode> enable_schedule(Env& env, std::string group, std::string name, bool enabled);
+Task<ExitCode> delete_schedule(Env& env, std::string group, std::string name);
+/// Needs no server.
+ExitCode next_times(const Terminal& terminal, bool json, const std::string& text, const std::string& time_zone);
+
 Task<ExitCode> list_workflows(Env& env);
 Task<ExitCode> show_workflow(Env& env, std::string name);
 Task<ExitCode> validate_workflow(Env& env, std::string file);
