@@ -204,7 +204,10 @@ ExitCode next_times(const Terminal& terminal, bool json, const std::string& text
   asio::io_context io(1);
   const TimePoint now = SystemClock(io.get_executor()).now();
   const auto expression = schedule::ScheduleExpression::parse(text, time_zone);
-  if (!expression) return terminal.error(expression.error());
+  if (!expression) {
+    terminal.error(expression.error());
+    return ExitCode::Usage;
+  }
   JsonArray times;
   auto due = expression->next(now, now);
   for (int i = 0; due && i < kNextTimes; ++i, due = expression->next(*due, now)) times.emplace_back(to_rfc3339(*due));
