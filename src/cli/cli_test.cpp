@@ -86,6 +86,23 @@ TEST(Validate, CountsAgentsAndFunctions) {
   EXPECT_EQ(run({"validate", folder.path.c_str()}).out, "valid: 1 function (f)\n");
   std::ofstream(folder.path + "/mayfly.yaml", std::ios::app) << "agents:\n  a: {model: openai/x, instructions: x}\n";
   EXPECT_EQ(run({"validate", folder.path.c_str()}).out, "valid: 1 agent (a), 1 function (f)\n");
+  std::ofstream(folder.path + "/mayfly.yaml", std::ios::app)
+      << "queues:\n  q: {}\n  r: {}\ntriggers:\n  t: {event: {}, target: {queue: q}}\n";
+  EXPECT_EQ(run({"validate", folder.path.c_str()}).out, "valid: 1 agent (a), 1 function (f), 2 queues (q, r), 1 trigger (t)\n");
+}
+
+TEST(CommandLine, TestsATriggerOnlyWithAnEvent) {
+  EXPECT_EQ(run({"triggers", "test", "t"}).code, 2);
+  const Said broken = run({"triggers", "test", "t", "--event", "{broken", "--url", "http://127.0.0.1:1"});
+  EXPECT_EQ(broken.code, 2);
+  EXPECT_NE(broken.err.find("--event takes JSON"), std::string::npos) << broken.err;
+  EXPECT_EQ(run({"triggers", "test", "t", "--event", "{}", "--url", "http://127.0.0.1:1"}).code, 3);
+}
+
+TEST(CommandLine, SendsAnEventOnlyWithTypeSourceAndJson) {
+  EXPECT_EQ(run({"events", "send", "--type", "a.b"}).code, 2);
+  EXPECT_EQ(run({"events", "send", "--type", "a.b", "--source", "s", "--data", "x", "--url", "http://127.0.0.1:1"}).code, 2);
+  EXPECT_EQ(run({"events", "send", "--type", "a.b", "--source", "s", "--data", "{}", "--url", "http://127.0.0.1:1"}).code, 3);
 }
 
 TEST(CommandLine, RefusesWrongUsageWithAHint) {
