@@ -13,8 +13,8 @@ namespace mayfly::schedule {
 /// `rate(5 minutes)`, `at(2026-11-23T15:54:25)`, `cron(0 8 ? * MON-FRI *)` with six fields (minute, hour, day of month, month, day of week,
 /// year; L, W, # and ? as documented there). `cron` and `at` are local times of a zone of the IANA database.
 ///
-/// Daylight saving as Scheduler does it (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time): a local
-/// time that is skipped is due at the first moment after the gap (state what the source says and do that); one that comes twice is due once.
+/// Daylight saving as Scheduler does it (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time): a `cron` time that
+/// is skipped is not run that day, one that comes twice is run once; an `at` in the gap is due at its end.
 class ScheduleExpression {
  public:
   /// Errors: `schedule.invalid_expression`, naming the field and what may stand there; `schedule.unknown_time_zone`, with close names.

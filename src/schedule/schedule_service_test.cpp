@@ -235,6 +235,19 @@ TEST(Schedules, MissedTimesFollowTheirPolicy) {
   }
 }
 
+TEST(Schedules, PuttingTheSameAgainForgetsNothingThatWasMissed) {
+  World world(3);
+  world.live();
+  const ScheduleSpec spec = make_spec("s", "cron(0/5 * * * ? *)");
+  world.put(spec);
+  world.die();
+  world.pass(Millis{13 * 60'000});  // 22:26:20
+  world.live();
+  world.put(spec);  // as a project does that is deployed at each start
+  world.pass(Millis{1'000});
+  EXPECT_EQ(world.times_of("s"), Times{"22:25:00"});
+}
+
 TEST(Schedules, AYearDownCostsAtMostAThousandFirings) {
   World world(4);
   world.live();

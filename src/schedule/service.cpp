@@ -242,6 +242,8 @@ Task<Result<ScheduleInfo>> StoredSchedules::put(ScheduleSpec spec) {
     row.anchor = spec.start.value_or(std::chrono::floor<std::chrono::seconds>(now));
     if (*before) {
       const ScheduleRow& old = (**before).row;
+      // A project is deployed at every start: what it missed meanwhile must stay due.
+      if (to_json(old.info.spec) == to_json(spec)) co_return old.info;
       row.info = old.info;
       const bool same = old.info.spec.expression == spec.expression && old.info.spec.start == spec.start && old.info.spec.enabled;
       if (same) row.anchor = old.anchor;

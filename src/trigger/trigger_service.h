@@ -56,7 +56,7 @@ struct Endpoint {
   bool private_network = false;
   bool enabled = true;
   std::string disabled_reason;  ///< "410 Gone at …"
-  DeliveryPolicy policy{.attempts_max = 12, .delay_first = Millis{5'000}, .delay_max = Millis{24LL * 3'600'000}, .age_max = Millis{5LL * 86'400'000}, .dead_letter_queue = {}};
+  DeliveryPolicy policy{.attempts_max = 17, .delay_first = Millis{5'000}, .delay_max = Millis{24LL * 3'600'000}, .age_max = Millis{5LL * 86'400'000}, .dead_letter_queue = {}};
 };
 
 /// The form of `mayfly.yaml` (`endpoints: NAME:`) and `PUT /v1/endpoints/NAME`: {url, secret_env: [NAME…], types, private_network, enabled,
