@@ -78,13 +78,21 @@ Task<BatchOutcome> TriggerServiceImpl::consume(std::string trigger, std::vector<
   BatchOutcome out;
   if (!source) {
     for (const Received& message : messages) out.settlements.push_back(settle(message, Settlement::Outcome::Released));
+    out.overloaded = true;
     co_return out;
   }
   if (source->batch_max > 1 && found->second.spec.target.kind == Target::Kind::Function)
     co_return co_await consume_batch(std::move(trigger), std::move(messages));
+  std::set<std::string> blocked;  // groups of a FIFO queue whose next message is not done
   for (Received& message : messages) {
+    if (blocked.contains(message.group)) {
+      out.settlements.push_back(settle(message, Settlement::Outcome::Released));
+      continue;
+    }
+    const std::string group = message.sequence_number.empty() ? std::string() : message.group;
     out.settlements.push_back(co_await consume_one(trigger, std::move(message)));
     out.overloaded |= out.settlements.back().outcome == Settlement::Outcome::Released;
+    if (!group.empty() && out.settlements.back().outcome != Settlement::Outcome::Done) blocked.insert(group);
   }
   co_return out;
 }

@@ -103,11 +103,13 @@ void Consumers::remove(const std::string& trigger) {
 }
 
 Task<> Consumers::stop() {
+  stopping_.cancel();
   while (!readers_.empty()) remove(std::string(readers_.begin()->first));
   co_await tasks_.join();
 }
 
 void Consumers::crash() {
+  stopping_.cancel();
   for (auto& [name, reader] : readers_) reader->cancel.cancel();
   tasks_.abandon();
 }
@@ -122,18 +124,32 @@ Task<bool> Consumers::wait_for_room(std::shared_ptr<Reader> reader) {
 Task<> Consumers::take_held(std::shared_ptr<Reader> reader) {
   const QueueSource& source = std::get<QueueSource>(reader->spec.source);
   auto held = co_await deps_.queues->held(source.queue);
-  if (!held) {
-    log::warn("messages of an earlier life cannot be read", {{"trigger", reader->spec.name}, {"error", held.error().message}});
-    co_return;
+  for (Millis pause = kPauseFirst; !held && held.error().retry != Retry::Never; pause = longer(pause)) {
+    log::warn("messages of an earlier life cannot be read yet", {{"trigger", reader->spec.name}, {"error", held.error().message}});
+    if (!co_await sleep_for(*deps_.clock, pause, reader->cancel.token())) co_return;
+    held = co_await deps_.queues->held(source.queue);
   }
-  for (queue::Received& message : *held) {
-    if (!co_await wait_for_room(reader)) co_return;
-    if (!co_await slots_.acquire(reader->spec.name, reader->cancel.token())) co_return;
+  if (!held) co_return;
+  // Those of one group of a FIFO queue stay together and in order.
+  std::ranges::sort(*held, {}, &queue::Received::sequence_number);
+  std::map<std::string, std::vector<queue::Received>> batches;
+  for (queue::Received& message : *held)
+    batches[message.sequence_number.empty() ? "message/" + message.id : "group/" + message.group].push_back(std::move(message));
+  for (auto& [name, batch] : batches) {
+    if (!co_await wait_for_room(reader) || !co_await slots_.acquire(reader->spec.name, reader->cancel.token())) {
+      co_await give_back(reader, std::move(batch));
+      continue;
+    }
     ++reader->under_way;
-    std::vector<queue::Received> one;
-    one.push_back(std::move(message));
-    tasks_.spawn(handle(reader, std::move(one)));
+    tasks_.spawn(handle(reader, std::move(batch)));
   }
+}
+
+/// As if they had not been received: whoever is given them next finds what was begun.
+Task<> Consumers::give_back(std::shared_ptr<Reader> reader, std::vector<queue::Received> messages) {
+  std::vector<queue::Settlement> back;
+  for (const queue::Received& message : messages) back.push_back({message.receipt_handle, queue::Settlement::Outcome::Released, {}, {}});
+  co_await settle(reader, std::move(back));
 }
 
 Task<> Consumers::read(std::shared_ptr<Reader> reader, std::shared_ptr<Reader> predecessor) {
@@ -170,9 +186,7 @@ Task<> Consumers::read(std::shared_ptr<Reader> reader, std::shared_ptr<Reader> p
         for (queue::Received& message : *more) received->push_back(std::move(message));
     }
     if (!co_await slots_.acquire(reader->spec.name, reader->cancel.token())) {
-      std::vector<queue::Settlement> back;
-      for (const queue::Received& message : *received) back.push_back({message.receipt_handle, queue::Settlement::Outcome::Released, {}, {}});
-      co_await settle(reader, std::move(back));
+      co_await give_back(reader, *std::move(received));
       co_return;
     }
     ++reader->under_way;
@@ -201,7 +215,7 @@ Task<> Consumers::settle(std::shared_ptr<Reader> reader, std::vector<queue::Sett
       if (!results[i] && results[i].error().retry != Retry::Never) again.push_back(std::move(settlements[i]));
     settlements = std::move(again);
     // At a stop they stay held: the next start settles them by the runs' keys.
-    if (!settlements.empty() && !co_await sleep_for(*deps_.clock, pause, reader->cancel.token())) co_return;
+    if (!settlements.empty() && !co_await sleep_for(*deps_.clock, pause, stopping_.token())) co_return;
     pause = longer(pause);
   }
 }

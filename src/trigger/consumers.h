@@ -3,7 +3,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
 
 #include "net/http_client.h"
 #include "queue/queue.h"
@@ -68,17 +67,18 @@ class Consumers {
     std::size_t under_way = 0;
     std::optional<Resume<bool>> room;
     Millis pause{0};  ///< grows while the target is overloaded
-    std::set<std::string> in_hand;  ///< receipt handles
   };
   Task<> read(std::shared_ptr<Reader> reader, std::shared_ptr<Reader> predecessor);
   Task<> handle(std::shared_ptr<Reader> reader, std::vector<queue::Received> messages);
   Task<bool> wait_for_room(std::shared_ptr<Reader> reader);
   Task<> take_held(std::shared_ptr<Reader> reader);
+  Task<> give_back(std::shared_ptr<Reader> reader, std::vector<queue::Received> messages);
   Task<> settle(std::shared_ptr<Reader> reader, std::vector<queue::Settlement> settlements);
   Task<> poll_sqs(std::shared_ptr<Reader> reader);
 
   ConsumerDependencies deps_;
   FairSlots slots_;
+  CancelSource stopping_;
   TaskGroup tasks_;
   std::map<std::string, std::shared_ptr<Reader>> readers_;
 };

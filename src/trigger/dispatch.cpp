@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "trigger/policy.h"
 #include "trigger/service.h"
 
@@ -8,6 +9,8 @@ namespace mayfly::trigger {
 namespace {
 
 constexpr Millis kDeduplication{24LL * 3'600'000};
+constexpr Millis kConsumedKeyKept{400LL * 24 * 3'600'000};  // a consumer may hold its message as long as a run can last
+constexpr Millis kPublishAgeMax{20LL * 3'600'000};          // while those who took the event already still absorb a repeat
 constexpr std::size_t kRetriedInputBytesMax = 256 * 1024;
 
 const JsonObject& object_of(const Json& value) {
@@ -136,6 +139,7 @@ Task<Result<Accepted>> TriggerServiceImpl::dispatch_as(std::string trigger, Even
       routed.policy = spec.delivery;
       routed.traceparent = std::move(traceparent);
       routed.ask = ask;
+      if (!key.empty()) routed.key_kept = kConsumedKeyKept;
       out = co_await route(std::move(routed));
     } else {
       out = std::unexpected(signalled.error());
@@ -156,7 +160,7 @@ Task<Result<Accepted>> TriggerServiceImpl::route(Routed routed) {
   auto request = deps_.targets->start(routed.target, routed.input, routed.session, routed.ask);
   if (!request) co_return std::unexpected(request.error());
   request->idempotency_key = routed.key;
-  request->idempotency_ttl = kDeduplication;
+  request->idempotency_ttl = routed.key_kept.value_or(kDeduplication);
   request->input_identity = "event";  // the key alone decides: an event that is sent again is the same event
   request->traceparent = routed.traceparent;
   auto started = co_await engine_->start(*std::move(request));
@@ -174,8 +178,14 @@ Task<Result<Accepted>> TriggerServiceImpl::send_to_queue(Routed routed) {
   request.idempotency_key = routed.key;
   const auto info = deps_.queues->info(routed.target.name);
   if (!info) co_return std::unexpected(info.error());
-  request.group = !routed.group.empty() ? routed.group : routed.session;
-  if (info->spec.kind == queue::QueueKind::Fifo) {
+  const bool fifo = info->spec.kind == queue::QueueKind::Fifo;
+  request.group = routed.group;
+  if (request.group.empty()) {
+    // A session may be any text, a group may not.
+    const bool fits = routed.session.size() <= 128 && std::ranges::all_of(routed.session, [](char c) { return c > ' ' && c < 0x7f; });
+    request.group = fits ? routed.session : fifo ? sha256_hex(routed.session) : std::string();
+  }
+  if (fifo) {
     if (request.group.empty()) request.group = routed.trigger.empty() ? "default" : routed.trigger;
     request.deduplication_id = routed.key;
   }
@@ -210,7 +220,7 @@ Task<Result<Accepted>> TriggerServiceImpl::start_delivery(Routed routed) {
   request.version = 1;
   request.input = to_json(DeliveryInput{*std::move(event), routed.target, *std::move(input), routed.session, routed.trigger, routed.policy});
   request.idempotency_key = routed.key;
-  request.idempotency_ttl = kDeduplication;
+  request.idempotency_ttl = routed.key_kept.value_or(kDeduplication);
   request.input_identity = "event";
   request.traceparent = routed.traceparent;
   auto started = co_await engine_->start(std::move(request));
@@ -304,6 +314,12 @@ Task<engine::StepOutcome> TriggerServiceImpl::fan_out(engine::StepCall call) {
     auto taken = co_await deliver(std::move(delivery));
     if (!taken && taken.error().retry != Retry::Never) again = taken.error();
     accepted.push_back(taken ? JsonObject{{"endpoint", name}, {"run", taken->run}} : JsonObject{{"endpoint", name}, {"error", taken.error().message}});
+  }
+  if (again && deps_.clock->now() > call.operation.started + kPublishAgeMax) {
+    log::error("a published event did not reach everybody", {{"run", call.run}, {"code", again->code}, {"error", again->message}});
+    again->retry = Retry::Never;
+    out.error = again;
+    co_return out;
   }
   out.error = again;
   out.result = JsonObject{{"accepted", std::move(accepted)}};

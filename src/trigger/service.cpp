@@ -172,8 +172,14 @@ Result<void> TriggerServiceImpl::check_trigger(const TriggerSpec& spec) const {
     if (!text->empty())
       if (auto valid = deps_.expressions->check(*text); !valid) return invalid(std::string(pointer) + ": " + valid.error().message);
   if (auto there = check_target(spec.target, "/target"); !there) return there;
-  if (const auto* source = std::get_if<QueueSource>(&spec.source))
+  if (const auto* source = std::get_if<QueueSource>(&spec.source)) {
     if (auto there = deps_.queues->info(source->queue); !there) return invalid("/queue/name: " + there.error().message);
+    for (const auto& [name, other] : triggers_) {
+      const auto* reads = std::get_if<QueueSource>(&other.spec.source);
+      if (reads && reads->queue == source->queue && name != spec.name && spec.enabled && other.spec.enabled)
+        return invalid("/queue/name: the trigger '" + name + "' reads this queue already, and each message goes to one reader; publish events to reach several");
+    }
+  }
   if (!spec.delivery.dead_letter_queue.empty())
     if (auto there = deps_.queues->info(spec.delivery.dead_letter_queue); !there)
       return invalid("/dead_letter_queue: " + there.error().message);
@@ -195,6 +201,8 @@ Task<Result<TriggerSpec>> TriggerServiceImpl::put(TriggerSpec spec) {
   if (auto written = co_await write_meta(std::string(kTriggerRows) + spec.name, to_text(JsonObject{{"spec", to_json(spec)}})); !written)
     co_return std::unexpected(written.error());
   triggers_[spec.name].spec = spec;
+  if (consumers_) consumers_->update(spec);
+  tell_changed();
   if (scheduled) {
     schedule::ScheduleSpec row = scheduled->schedule;
     row.name = spec.name;
@@ -205,8 +213,6 @@ Task<Result<TriggerSpec>> TriggerServiceImpl::put(TriggerSpec spec) {
   } else if (was_scheduled) {
     (void)co_await deps_.schedules->remove(std::string(kScheduleGroup), spec.name);
   }
-  if (consumers_) consumers_->update(spec);
-  tell_changed();
   co_return spec;
 }
 

@@ -82,6 +82,7 @@ class TriggerServiceImpl final : public TriggerService, public DeliveryPrograms 
     DeliveryPolicy policy;
     std::string traceparent;
     TargetHost::Ask ask = TargetHost::Ask::Event;
+    std::optional<Millis> key_kept;  ///< of runs; else a day
   };
 
   Task<Result<void>> load();

@@ -18,6 +18,7 @@ class Job final : public engine::Program {
     if (input.is_object() && get_bool(input.get_object(), "wait")) {
       engine::OperationRequest request;
       request.type = engine::OperationType::Callback;
+      request.kind = "event";
       request.name = "answer";
       out.start.push_back(std::move(request));
     } else if (*failures_ > 0) {

@@ -13,6 +13,9 @@ constexpr std::size_t kPage = 500;
 constexpr Millis kSweepEvery{60'000};
 constexpr Millis kAgain{1'000};
 constexpr std::size_t kTakenMax = 1'000;
+constexpr Millis kLookedAtEvery{3'600'000};
+constexpr std::string_view kEventKind = "event";             // an agent's callback that events end
+constexpr std::string_view kFunctionProgram = "function:";  // any callback of a durable function
 
 std::string waits_prefix(engine::keys::Partition partition) { return engine::keys::partition_prefix(partition) + "W/"; }
 std::string events_prefix(engine::keys::Partition partition) { return engine::keys::partition_prefix(partition) + "V/"; }
@@ -29,6 +32,11 @@ bool has_taken(const JsonObject& row, std::string_view run) {
     for (const Json& item : *taken)
       if (item.is_string() && std::string_view(item.get_string()) == run) return true;
   return false;
+}
+
+/// An approval is a callback too: no event may stand in for a person.
+bool ends_by_event(const engine::Execution& run, const engine::PendingOperation& operation) {
+  return operation.type == engine::OperationType::Callback && (operation.kind == kEventKind || run.program.starts_with(kFunctionProgram));
 }
 
 JsonObject object_in(const std::string& text) {
@@ -187,6 +195,12 @@ Task<Result<bool>> Waits::resolve(const Record& wait, const JsonObject& row, Jso
   answer.run = get_string(row, "run");
   answer.operation = get_int(row, "operation");
   answer.result = *whole;
+  auto run = co_await engine_.get(answer.run);
+  if (!run) {
+    if (run.error().retry == Retry::Never) co_return false;
+    co_return std::unexpected(run.error());
+  }
+  if (const auto* pending = run->find_pending(answer.operation); pending && !ends_by_event(*run, *pending)) co_return false;
   auto told = co_await engine_.resolve(answer);
   if (told) co_return true;
   if (told.error().retry != Retry::Never) {
@@ -210,6 +224,16 @@ Task<> Waits::sweep() {
   while (co_await sleep_for(clock_, kSweepEvery, stopping_.token())) co_await sweep_once();
 }
 
+/// Whether nobody waits any more. Looked at once an hour.
+Task<bool> Waits::is_over(JsonObject wait, TimePoint now) {
+  const Millis age = now - from_unix_ms(get_int(wait, "at"));
+  if (age < kWindow || (age - kWindow) % kLookedAtEvery > 2 * kSweepEvery) co_return false;
+  const std::int64_t operation = get_int(wait, "operation");
+  auto run = co_await engine_.get(get_string(wait, "run"));
+  if (!run) co_return run.error().retry == Retry::Never;
+  co_return !run->open() || (operation < run->next_operation && !run->find_pending(operation));
+}
+
 Task<> Waits::sweep_once() {
   const TimePoint now = clock_.now();
   while (!kept_.empty() && (kept_.front().first + kWindow < now || kept_.size() > kKeptMax) && !stopping_.cancelled()) {
@@ -228,9 +252,11 @@ Task<> Waits::sweep_once() {
       more = rows->size() == kPage;
       if (more) range.begin = rows->back().key + '\0';
       for (const Record& row : *rows) {
-        const std::int64_t until = get_int(object_in(row.value), "until");
+        const JsonObject wait = object_in(row.value);
+        const std::int64_t until = get_int(wait, "until");
         // An event that came in time may still be under way to its row.
-        if (until == 0 || from_unix_ms(until) + kWindow > now) continue;
+        const bool late = until != 0 && from_unix_ms(until) + kWindow <= now;
+        if (!late && !co_await is_over(wait, now)) continue;
         Batch batch;
         batch.deletes.push_back(row.key);
         (void)co_await commit(p, std::move(batch));

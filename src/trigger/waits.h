@@ -44,6 +44,7 @@ class Waits {
   Task<Result<void>> recover(engine::keys::Partition partition);
   Task<> sweep();
   Task<> sweep_once();
+  Task<bool> is_over(JsonObject wait, TimePoint now);
 
   Store& store_;
   Clock& clock_;
