@@ -181,8 +181,12 @@ class Project:
         self.folder = TemporaryFolder()
         write(self.folder.path / "project/mayfly.yaml", PROJECT)
         write(self.folder.path / "project/model.yaml", MODEL)
-        self.server = Server(self.folder.path / "data", project=self.folder.path / "project", env=environment(**SECRETS)).start()
-        return self.server
+        self.server = Server(self.folder.path / "data", project=self.folder.path / "project", env=environment(**SECRETS))
+        try:
+            return self.server.start()
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_):
         self.server.kill_if_running()
