@@ -586,6 +586,8 @@ bool QueueCore::tick(std::size_t max) {
     const std::uint64_t number = due_.begin()->second;
     Entry& entry = entries_.at(number);
     const auto state = states_.find(number);
+    // Nobody of this life was given it: the receive does not count, and its key finds what an earlier one began.
+    if (entry.orphan && state != states_.end()) state->second.receives = std::max<std::int64_t>(state->second.receives - 1, 0);
     if (state != states_.end() && worn_out(number)) {
       die(number, worn_out_reason(number));
       ++done;
