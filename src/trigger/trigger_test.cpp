@@ -18,7 +18,7 @@ class Job final : public engine::Program {
     if (input.is_object() && get_bool(input.get_object(), "wait")) {
       engine::OperationRequest request;
       request.type = engine::OperationType::Callback;
-      request.kind = "event";
+      request.kind = get_string(input.get_object(), "kind", "event");
       request.name = "answer";
       out.start.push_back(std::move(request));
     } else if (*failures_ > 0) {
@@ -285,6 +285,45 @@ TEST_F(TriggerTest, AQueueStartsRunsAndFailedMessagesComeAgain) {
   ASSERT_TRUE(run_until([&] { return triggers().counters("t").delivered == 1; }));
   EXPECT_EQ(triggers().counters("t").failed, 1u);
   EXPECT_TRUE(peek("jobs").empty());
+}
+
+TEST_F(TriggerTest, AnEventStandsInForNoPerson) {
+  const auto run = wait(server().engine->start({.program = "a", .version = 1, .input = JsonObject{{"wait", true}, {"kind", "approval"}}}))->run;
+  const auto other = wait(server().engine->start({.program = "a", .version = 1, .input = JsonObject{{"wait", true}}}))->run;
+  ASSERT_TRUE(wait(triggers().add_wait({run, 1, "test.made", "k", {}})));
+  ASSERT_TRUE(wait(triggers().add_wait({other, 1, "test.made", "k", {}})));
+  ASSERT_TRUE(wait(triggers().publish(event("1", "go", "k"), {})));
+  ASSERT_TRUE(until_ended(other));
+  EXPECT_TRUE(wait(server().engine->get(run))->open());
+}
+
+TEST_F(TriggerTest, AStaleWaitDoesNotTakeTheEventFromTheLiveOne) {
+  const auto run = wait(server().engine->start({.program = "a", .version = 1, .input = JsonObject{{"wait", true}}}))->run;
+  ASSERT_TRUE(wait(triggers().publish(event("1", "go", "k"), {})));
+  ASSERT_TRUE(wait(triggers().add_wait({run, 0, "test.made", "k", {}})));
+  ASSERT_TRUE(wait(triggers().add_wait({run, 1, "test.made", "k", {}})));
+  EXPECT_TRUE(until_ended(run));
+}
+
+TEST_F(TriggerTest, AQueueHasOneReader) {
+  make_queue("jobs");
+  put("t", R"({"queue": {"name": "jobs"}, "target": {"agent": "a"}})");
+  const auto second = wait(triggers().put(*trigger_spec_from_json("u", *parse_json(R"({"queue": {"name": "jobs"}, "target": {"agent": "a"}})"))));
+  ASSERT_FALSE(second);
+  EXPECT_TRUE(second.error().message.contains("the trigger 't' reads this queue already")) << second.error().message;
+}
+
+TEST_F(TriggerTest, AnySessionIsAGroupOfAQueue) {
+  make_queue("jobs");
+  ASSERT_TRUE(wait(server().queues->put({.name = "line.fifo", .kind = queue::QueueKind::Fifo})));
+  for (const std::string name : {"jobs", "line.fifo"}) {
+    const auto sent = wait(triggers().deliver(
+        {.event = event("1", 1), .target = {Target::Kind::Queue, name, {}}, .session = "Zoë Smith", .idempotency_key = "k"}));
+    ASSERT_TRUE(sent) << sent.error().message;
+    const auto there = peek(name);
+    ASSERT_EQ(there.size(), 1u);
+    EXPECT_EQ(there[0].group.empty(), name == "jobs");
+  }
 }
 
 }  // namespace
