@@ -9,7 +9,7 @@ namespace mayfly::trigger {
 namespace {
 
 constexpr Millis kDeduplication{24LL * 3'600'000};
-constexpr Millis kConsumedKeyKept{400LL * 24 * 3'600'000};  // a consumer may hold its message as long as a run can last
+constexpr Millis kConsumedKeyKept{30LL * 24 * 3'600'000};  // a consumer holds its message as long as the run lasts
 constexpr Millis kPublishAgeMax{20LL * 3'600'000};          // while those who took the event already still absorb a repeat
 constexpr std::size_t kRetriedInputBytesMax = 256 * 1024;
 

@@ -177,7 +177,7 @@ Result<void> TriggerServiceImpl::check_trigger(const TriggerSpec& spec) const {
     for (const auto& [name, other] : triggers_) {
       const auto* reads = std::get_if<QueueSource>(&other.spec.source);
       if (reads && reads->queue == source->queue && name != spec.name && spec.enabled && other.spec.enabled)
-        return invalid("/queue/name: the trigger '" + name + "' reads this queue already, and each message goes to one reader; publish events to reach several");
+        return invalid("/queue/name: the trigger '" + name + "' reads this queue already, and each message goes to one reader; remove or disable that trigger, or publish events to reach several");
     }
   }
   if (!spec.delivery.dead_letter_queue.empty())

@@ -26,7 +26,8 @@ enum class Plant { None, AckFirst, ForgetHeld, KeyOfTheLife, LooseDeadLetters, D
 /// A queue service with a bug between it and its consumers.
 class PlantedQueues final : public queue::QueueService {
  public:
-  PlantedQueues(std::unique_ptr<queue::QueueService> inner, Plant plant, Random& random) : inner_(std::move(inner)), plant_(plant), random_(random) {}
+  PlantedQueues(std::unique_ptr<queue::QueueService> inner, Plant plant, Random& random)
+      : inner_(std::move(inner)), plant_(plant), random_(random) {}
   Task<Result<void>> open() override { return inner_->open(); }
   Task<> stop() override { return inner_->stop(); }
   void crash() override { inner_->crash(); }
@@ -69,7 +70,9 @@ class PlantedQueues final : public queue::QueueService {
     if (out && plant_ == Plant::DoubleHeld && !out->empty()) out->front().id += "x";
     co_return out;
   }
-  Task<Result<std::vector<queue::Received>>> peek(std::string name, std::size_t most) override { return inner_->peek(std::move(name), most); }
+  Task<Result<std::vector<queue::Received>>> peek(std::string name, std::size_t most) override {
+    return inner_->peek(std::move(name), most);
+  }
   Task<Result<void>> purge(std::string name) override { return inner_->purge(std::move(name)); }
   Task<Result<queue::RedriveTask>> start_redrive(std::string source, std::string destination, std::int64_t per_second) override {
     return inner_->start_redrive(std::move(source), std::move(destination), per_second);
@@ -170,7 +173,10 @@ class Targets final : public TargetHost {
 struct Life final : engine::ProgramHost, engine::StepExecutor {
   Life(asio::io_context& io, SimClock& world, SimDisk& disk, MemoryBlobStore& blobs, Fates* fates, Plant plant, std::uint64_t seed,
        SimStoreFaults faults)
-      : clock(world), random(seed), store(disk, io.get_executor(), clock, random, faults), tasks(io.get_executor()),
+      : clock(world),
+        random(seed),
+        store(disk, io.get_executor(), clock, random, faults),
+        tasks(io.get_executor()),
         job(std::make_shared<Job>(fates)) {
     const Executor executor = io.get_executor();
     engine = engine::make_engine(
@@ -234,7 +240,7 @@ struct Life final : engine::ProgramHost, engine::StepExecutor {
 
 /// What the outside knows of one event.
 struct Known {
-  std::string run;       ///< or message id, once accepted
+  std::string run;  ///< or message id, once accepted
   bool accepted = false, poison = false;
 };
 
@@ -267,8 +273,13 @@ class World {
  private:
   using Label = std::string;
   static SimStoreFaults faults() {
-    return {.apply_delay_max = Millis{20}, .answer_delay_max = Millis{20}, .refused = 0.02, .full = 0.01, .unknown_applied = 0.02,
-            .unknown_lost = 0.02, .read_failed = 0.01};
+    return {.apply_delay_max = Millis{20},
+            .answer_delay_max = Millis{20},
+            .refused = 0.02,
+            .full = 0.01,
+            .unknown_applied = 0.02,
+            .unknown_lost = 0.02,
+            .read_failed = 0.01};
   }
   Life& live() { return *lives_.back(); }
   Millis some(std::int64_t max) { return Millis{1 + static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(max)))}; }
@@ -285,7 +296,8 @@ class World {
   }
   void boot() {
     if (!lives_.empty()) live().die();
-    lives_.push_back(std::make_unique<Life>(io_, clock_, disk_, blobs_, &fates_, plant_, random_.next(), faulty_ ? faults() : SimStoreFaults{}));
+    lives_.push_back(
+        std::make_unique<Life>(io_, clock_, disk_, blobs_, &fates_, plant_, random_.next(), faulty_ ? faults() : SimStoreFaults{}));
     live().tasks.spawn(start(&live()));
   }
   Task<> start(Life* life);
@@ -334,12 +346,18 @@ Task<Result<void>> World::configure(Life* life) {
     out.receives_max = dead.empty() ? 0 : kReceivesMax;
     return out;
   };
-  for (const auto& [name, dead] : {std::pair{"dead", ""}, {"jobs-dead", ""}, {"line-dead.fifo", ""}, {"out.fifo", ""}, {"jobs", "jobs-dead"},
-                                   {"line.fifo", "line-dead.fifo"}, {"relay.fifo", ""}})
+  for (const auto& [name, dead] : {std::pair{"dead", ""},
+                                   {"jobs-dead", ""},
+                                   {"line-dead.fifo", ""},
+                                   {"out.fifo", ""},
+                                   {"jobs", "jobs-dead"},
+                                   {"line.fifo", "line-dead.fifo"},
+                                   {"relay.fifo", ""}})
     if (auto put = co_await life->queues->put(queue(name, dead)); !put) co_return std::unexpected(put.error());
   const std::pair<const char*, const char*> triggers[] = {
       {"direct", R"({"event": {"types": ["none"]}, "session": "data.who", "target": {"agent": "seq"}})"},
-      {"retry", R"({"event": {"types": ["none"]}, "target": {"agent": "job"}, "retry": {"attempts": 3, "first_delay": "1s"}, "dead_letter_queue": "dead"})"},
+      {"retry",
+       R"({"event": {"types": ["none"]}, "target": {"agent": "job"}, "retry": {"attempts": 3, "first_delay": "1s"}, "dead_letter_queue": "dead"})"},
       {"jobs", R"({"queue": {"name": "jobs"}, "target": {"agent": "job"}})"},
       {"line", R"({"queue": {"name": "line.fifo", "concurrency": 3}, "target": {"agent": "job"}})"},
       {"relay", R"({"queue": {"name": "relay.fifo", "batch": 4}, "target": {"queue": "out.fifo", "group": "subject"}})"},
@@ -500,7 +518,8 @@ Task<> World::inspect(Life* life) {
 }
 
 /// Of an event that may be tried `most` times, and lies in `dead` if none succeeded.
-void World::check_tries(const Label& label, const std::string& dead, std::size_t most, const std::map<Label, std::vector<Execution>>& runs) {
+void World::check_tries(const Label& label, const std::string& dead, std::size_t most,
+                        const std::map<Label, std::vector<Execution>>& runs) {
   const auto found = runs.find(label);
   const std::size_t tries = found == runs.end() ? 0 : found->second.size();
   std::size_t succeeded = 0;
@@ -516,7 +535,8 @@ void World::check_tries(const Label& label, const std::string& dead, std::size_t
     const std::string why = reason != message.attributes.end() ? reason->second.value : message.dead_letter_reason;
     if (!why.contains("job.failed: it broke")) violate("dead because '" + why + "': " + label);
   }
-  const std::string counts = label + ": " + std::to_string(tries) + " tries, " + std::to_string(succeeded) + " successes, " + std::to_string(corpses) + " corpses";
+  const std::string counts =
+      label + ": " + std::to_string(tries) + " tries, " + std::to_string(succeeded) + " successes, " + std::to_string(corpses) + " corpses";
   if (events_[label].poison) {
     if (tries != most || succeeded != 0 || corpses != (dead.empty() ? 0u : 1u)) violate("poison " + counts);
   } else if (succeeded != 1 || corpses != 0 || tries > most) {
@@ -607,7 +627,8 @@ std::vector<std::string> World::run() {
       for (const Execution& run : executions())
         if (run.open()) left += " " + run.program + ":" + to_text(run.state);
       for (const char* name : {"jobs", "line.fifo", "relay.fifo"})
-        if (const auto depth = live().queues->depth(name)) left += " " + std::string(name) + "=" + std::to_string(depth->visible + depth->in_flight + depth->delayed);
+        if (const auto depth = live().queues->depth(name))
+          left += " " + std::string(name) + "=" + std::to_string(depth->visible + depth->in_flight + depth->delayed);
       violate("not finished:" + left);
       break;
     }
@@ -663,7 +684,8 @@ TEST_P(PlantedTrigger, TheCheckerSeesTheBug) {
   RecordProperty("violation", violations.front());
 }
 INSTANTIATE_TEST_SUITE_P(Bugs, PlantedTrigger,
-                         ::testing::Values(Plant::AckFirst, Plant::ForgetHeld, Plant::KeyOfTheLife, Plant::LooseDeadLetters, Plant::DoubleHeld));
+                         ::testing::Values(Plant::AckFirst, Plant::ForgetHeld, Plant::KeyOfTheLife, Plant::LooseDeadLetters,
+                                           Plant::DoubleHeld));
 
 }  // namespace
 }  // namespace mayfly::trigger
