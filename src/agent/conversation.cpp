@@ -66,13 +66,12 @@ void add(Canonical& out, const llm::Message& message) {
 
 }  // namespace
 
-std::vector<llm::Message> ConversationReader::with_run(const std::vector<llm::Message>& earlier,
-                                                       const std::vector<engine::Operation>& operations, std::int64_t upto) {
+std::vector<llm::Message> ConversationReader::with_run(std::vector<llm::Message> earlier, const std::vector<engine::Operation>& operations,
+                                                       std::int64_t upto) {
   const engine::Operation* summary = newest_summary(operations, upto);
   if (!summary) {
-    std::vector<llm::Message> out = earlier;
-    append(out, conversation_of(operations, -1, upto));
-    return out;
+    append(earlier, conversation_of(operations, -1, upto));
+    return earlier;
   }
   std::vector<llm::Message> out;
   const JsonObject* result = summary->result.if_object();
@@ -98,7 +97,7 @@ Task<Result<std::vector<llm::Message>>> ConversationReader::before(std::string s
     if (summarised) break;
   }
   std::vector<llm::Message> out;
-  for (auto part = parts.rbegin(); part != parts.rend(); ++part) out = with_run(out, *part);
+  for (auto part = parts.rbegin(); part != parts.rend(); ++part) out = with_run(std::move(out), *part);
   co_return out;
 }
 

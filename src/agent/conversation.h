@@ -19,7 +19,7 @@ class ConversationReader {
   /// The session's conversation before `run` (empty without a session).
   Task<Result<std::vector<llm::Message>>> before(std::string session, std::string run);
   /// All of `operations`' run that is behind its newest summary, after `earlier` unless a summary replaces that too.
-  static std::vector<llm::Message> with_run(const std::vector<llm::Message>& earlier, const std::vector<engine::Operation>& operations,
+  static std::vector<llm::Message> with_run(std::vector<llm::Message> earlier, const std::vector<engine::Operation>& operations,
                                             std::int64_t upto = INT64_MAX);
 
  private:
