@@ -154,6 +154,9 @@ Task<Result<Accepted>> TriggerServiceImpl::dispatch_as(std::string trigger, Even
 }
 
 Task<Result<Accepted>> TriggerServiceImpl::route(Routed routed) {
+  // Who says nothing else sends to an endpoint as hard as the endpoint says.
+  if (routed.target.kind == Target::Kind::Webhook && is_direct(routed.policy))
+    if (const auto found = endpoints_.find(routed.target.name); found != endpoints_.end()) routed.policy = found->second.endpoint.policy;
   if (!is_direct(routed.policy) || (!starts_runs(routed.target) && routed.target.kind != Target::Kind::Queue))
     co_return co_await start_delivery(std::move(routed));
   if (routed.target.kind == Target::Kind::Queue) co_return co_await send_to_queue(std::move(routed));
@@ -249,8 +252,6 @@ Task<Result<Accepted>> TriggerServiceImpl::deliver(Delivery delivery) {
   }
   routed.key = scoped_key("delivery/" + target_text(delivery.target), delivery.idempotency_key);
   routed.policy = delivery.policy;
-  if (delivery.target.kind == Target::Kind::Webhook && is_direct(routed.policy))
-    if (const auto found = endpoints_.find(delivery.target.name); found != endpoints_.end()) routed.policy = found->second.endpoint.policy;
   routed.traceparent = std::move(delivery.traceparent);
   co_return co_await route(std::move(routed));
 }

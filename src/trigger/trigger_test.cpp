@@ -275,6 +275,17 @@ TEST_F(TriggerTest, GoneDisablesAnEndpoint) {
   EXPECT_EQ(server().http.requests[0].headers.get("webhook-id"), taken->run);
 }
 
+TEST_F(TriggerTest, ATriggerSendsToAnEndpointAsHardAsTheEndpointSays) {
+  ASSERT_TRUE(wait(triggers().put_endpoint(
+      *endpoint_from_json("hook", JsonObject{{"url", "https://example.com/h"}, {"retry", JsonObject{{"attempts", 3}, {"first_delay", "1s"}}}}))));
+  put("t", R"({"event": {"types": "test.made"}, "target": {"webhook": "hook"}})");
+  status_ = 500;
+  const auto taken = wait(triggers().dispatch("t", event("1", 1), {}, {}));
+  ASSERT_TRUE(taken) << taken.error().message;
+  ASSERT_TRUE(until_ended(taken->run));
+  EXPECT_EQ(server().http.requests.size(), 3u);
+}
+
 TEST_F(TriggerTest, AQueueStartsRunsAndFailedMessagesComeAgain) {
   make_queue("jobs");
   put("t", R"({"queue": {"name": "jobs"}, "target": {"agent": "a"}})");
