@@ -88,7 +88,7 @@ struct ScheduleSource {
   schedule::ScheduleSpec schedule;  ///< without target and input
 };
 
-/// Events published to Mayfly: POST /v1/events, runs' own events, destinations.
+/// Events published to Mayfly by POST /v1/events. What runs tell goes to their agents' destinations.
 struct EventSource {
   std::vector<std::string> types;    ///< exact, or a prefix that ends with ".*"; empty: all
   std::vector<std::string> sources;  ///< exact; empty: all
