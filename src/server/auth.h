@@ -13,8 +13,8 @@
 
 namespace mayfly {
 
-/// What a key may do. `Admin` includes all others and the handling of keys.
-enum class Scope : unsigned { Read = 1, Invoke = 2, Answer = 4, Deploy = 8, Gateway = 16, Admin = 32 };
+/// What a key may do. `Admin` includes all others and the handling of keys. `Files`: change workspaces as far as its member's role goes (`Read` reads them).
+enum class Scope : unsigned { Read = 1, Invoke = 2, Answer = 4, Deploy = 8, Gateway = 16, Admin = 32, Files = 64 };
 std::string_view to_string(Scope scope);
 std::optional<Scope> scope_from_string(std::string_view text);
 
@@ -42,13 +42,21 @@ struct ApiKey {
   TimePoint created{};
   std::optional<TimePoint> expires;
   std::optional<TimePoint> last_used;  ///< to the hour
+  std::string organisation = "default";
+  bool is_person = false;              ///< else an agent or a program
+  std::string workspace;               ///< id; empty: all that the key's owner may see
+  std::string role_max;                ///< "viewer" … "owner"; empty: no bound
 };
 
 /// Who calls.
 struct Principal {
-  std::string key_id;  ///< empty on public routes
+  std::string key_id;  ///< empty on public routes; of an OAuth token "oauth.ID"
   std::string name;
   Scopes scopes;
+  std::string organisation = "default";
+  bool is_person = false;
+  std::string workspace;  ///< as in ApiKey
+  std::string role_max;
 };
 
 /// The API keys: rows `meta/key/ID` with the SHA-256 of the secret, and the key's text sealed with the data directory's key, because

@@ -35,6 +35,9 @@ class TriggerService;
 namespace workflow {
 class WorkflowRegistry;
 }
+namespace workspace {
+struct Workspaces;
+}
 class Expressions;
 
 class KeyRing;
@@ -63,6 +66,7 @@ struct AppContext {
   schedule::ScheduleService* schedules = nullptr;
   trigger::TriggerService* triggers = nullptr;
   workflow::WorkflowRegistry* workflows = nullptr;
+  workspace::Workspaces* workspaces = nullptr;
   std::string download_key;  ///< signs the locations of code; new at every start
   KeyRing* keys = nullptr;
   ProviderSettings* providers = nullptr;
