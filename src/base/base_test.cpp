@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "base/glob.h"
 #include "base/hash.h"
 #include "base/id.h"
 #include "base/json.h"
@@ -95,6 +96,19 @@ TEST(Hash, KnownValues) {
 TEST(Log, KnowsNamesOfSecrets) {
   for (const char* name : {"Authorization", "x-api-key", "db_password", "access_token", "client_secret"}) EXPECT_TRUE(log::is_secret_name(name)) << name;
   for (const char* name : {"run", "output_tokens", "agent"}) EXPECT_FALSE(log::is_secret_name(name)) << name;
+}
+
+TEST(Glob, StaysWithinNamesUnlessDoubled) {
+  struct Case {
+    const char* path;
+    const char* pattern;
+    bool fits;
+  };
+  for (const Case& c : {Case{"/inbox/a.json", "inbox/*.json", true}, Case{"/inbox/x/a.json", "inbox/*.json", false}, Case{"/inbox/x/a.json", "inbox/**/*.json", true},
+                        Case{"/inbox/a.json", "inbox/**/*.json", true}, Case{"/inbox/a.json", "*.json", true}, Case{"/inbox/a.jsonl", "*.json", false},
+                        Case{"/a/b/c", "/a/**", true}, Case{"/ab/c", "/a/**", false}, Case{"/a/b", "/a/?", true}, Case{"/a/bc", "/a/?", false}, Case{"/a", "**", true}})
+    EXPECT_EQ(matches_path_glob(c.path, c.pattern), c.fits) << c.path << " " << c.pattern;
+  EXPECT_FALSE(matches_path_glob("/" + std::string(2'000, 'a'), "/*a*a*a*a*a*a*a*a*a*a*b"));
 }
 
 }  // namespace

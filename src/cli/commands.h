@@ -247,6 +247,10 @@ struct ServeOptions {
   std::string price_file;
   std::vector<std::string> allowed_hosts;
   bool open_metrics = false;
+  bool open_mcp = false;
+  std::string public_url;
+  std::vector<std::string> mirror_roots;
+  std::vector<std::string> import_hosts;
 };
 /// "HOST:PORT", "[::1]:PORT", ":PORT" or "PORT". Error: `usage`.
 Result<std::pair<std::string, std::uint16_t>> parse_listen(const std::string& text);

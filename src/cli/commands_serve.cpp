@@ -35,6 +35,11 @@ Result<ServerConfig> config_of(const ServeOptions& options) {
   config.price_file = options.price_file;
   config.allowed_hosts = options.allowed_hosts;
   config.open_metrics = options.open_metrics;
+  config.open_mcp = options.open_mcp;
+  config.public_url = options.public_url;
+  while (config.public_url.ends_with('/')) config.public_url.pop_back();
+  config.mirror_roots = options.mirror_roots;
+  config.import_hosts = options.import_hosts;
   return config;
 }
 

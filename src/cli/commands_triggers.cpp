@@ -46,7 +46,7 @@ Json completed(Json event, std::string_view source) {
   return event;
 }
 
-constexpr std::string_view kSources[] = {"http", "webhook", "queue", "sqs", "schedule", "event"};
+constexpr std::string_view kSources[] = {"http", "webhook", "queue", "sqs", "schedule", "event", "file"};
 
 std::string_view source_kind(const JsonObject& spec) {
   for (const std::string_view kind : kSources)
@@ -71,6 +71,7 @@ std::string source_text(const JsonObject& spec) {
   if (kind == "queue") return get_string(source, "name", get_string(spec, "queue"));
   if (kind == "sqs") return get_string(source, "url");
   if (kind == "schedule") return get_string(source, "expression", get_string(spec, "schedule"));
+  if (kind == "file") return fmt::format("{}: {}", get_string(source, "workspace", get_string(spec, "file")), joined(source, "paths", "all files"));
   return joined(source, "types", "all types");
 }
 

@@ -8,6 +8,8 @@
 namespace mayfly {
 namespace {
 
+constexpr std::string_view kOwnTypes = "dev.mayfly.";
+
 using trigger::DeliveryRecord;
 
 constexpr std::size_t kListDefault = 50, kListMax = 1'000;
@@ -120,6 +122,9 @@ Task<Result<net::Response>> publish_events(AppContext& app, Call& call) {
   if (auto there = is_there(app); !there) co_return fail(there.error());
   auto events = trigger::events_from_http(call.request.headers, call.request.body);
   if (!events) co_return fail(events.error());
+  for (const trigger::Event& event : *events)
+    if (event.type.starts_with(kOwnTypes))
+      co_return fail("event.invalid", "the types \"dev.mayfly.…\" are Mayfly's own: what they tell must have happened; choose another type");
   JsonArray out;
   for (trigger::Event& event : *events) {
     JsonObject line{{"id", event.id}, {"source", event.source}};

@@ -46,6 +46,11 @@ struct ServerConfig {
   std::size_t connections_max = 8'000;
   std::vector<std::string> allowed_hosts;  ///< Host names besides localhost that a server on a loopback address answers to
 
+  std::string public_url;  ///< "https://agents.example.com": in links, OAuth and MCP metadata; empty: what listens here
+  std::vector<std::string> mirror_roots;  ///< directories of this machine that workspaces may mirror; empty: none
+  std::vector<std::string> import_hosts;  ///< "host" or "host:port" that imports, webhooks' endpoints apart, may reach though they are private
+  bool open_mcp = false;   ///< /mcp without a key for callers on this machine, who may read and invoke
+
   telemetry::OtlpOptions otlp;  ///< without an endpoint, what OTEL_… in the environment says (see telemetry/otlp.h)
   bool open_metrics = false;    ///< /metrics without a key for callers on this machine
   FunctionSettings functions;

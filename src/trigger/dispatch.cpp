@@ -37,6 +37,15 @@ bool wants(const EventSource& source, const Event& event) {
   return wants(source.types, event.type) && (source.sources.empty() || std::ranges::find(source.sources, event.source) != source.sources.end());
 }
 
+/// Triggers of published events: of all kinds, or of files.
+bool wants(const Source& source, const Event& event) {
+  if (const auto* events = std::get_if<EventSource>(&source)) return wants(*events, event);
+  const auto* files = std::get_if<FileSource>(&source);
+  return files && wants(*files, event);
+}
+
+bool is_published(const Source& source) { return std::holds_alternative<EventSource>(source) || std::holds_alternative<FileSource>(source); }
+
 bool is_direct(const DeliveryPolicy& policy) { return policy.attempts_max <= 1 && policy.dead_letter_queue.empty(); }
 
 }  // namespace
@@ -121,7 +130,7 @@ Task<Result<Accepted>> TriggerServiceImpl::dispatch_as(std::string trigger, Even
   auto out = Result<Accepted>(std::unexpected(mapped ? Error{} : mapped.error()));
   if (mapped) {
     // A published event's subject has been told already.
-    const bool told = std::holds_alternative<EventSource>(spec.source) && mapped->correlation == event.subject;
+    const bool told = is_published(spec.source) && mapped->correlation == event.subject;
     // On a route the caller chooses the subject: runs are woken only where the trigger says by what.
     const bool chosen_by_caller = std::holds_alternative<HttpSource>(spec.source) && spec.correlation.empty();
     auto signalled = Result<void>{};
@@ -290,8 +299,7 @@ Task<engine::StepOutcome> TriggerServiceImpl::fan_out(engine::StepCall call) {
     if (auto told = co_await waits_->signal(event->source + '\0' + event->id, event->type, event->subject, *whole); !told) again = told.error();
   std::vector<std::string> triggers, endpoints;
   for (const auto& [name, entry] : triggers_)
-    if (const auto* source = std::get_if<EventSource>(&entry.spec.source); source && entry.spec.enabled && wants(*source, *event))
-      triggers.push_back(name);
+    if (entry.spec.enabled && wants(entry.spec.source, *event)) triggers.push_back(name);
   for (const auto& [name, entry] : endpoints_)
     if (entry.endpoint.enabled && !entry.endpoint.types.empty() && wants(entry.endpoint.types, event->type)) endpoints.push_back(name);
   for (const std::string& name : triggers) {

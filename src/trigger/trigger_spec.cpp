@@ -7,7 +7,7 @@
 namespace mayfly::trigger {
 namespace {
 
-constexpr std::array<std::string_view, 6> kSources{"http", "webhook", "queue", "sqs", "schedule", "event"};
+constexpr std::array<std::string_view, 7> kSources{"http", "webhook", "queue", "sqs", "schedule", "event", "file"};
 constexpr std::size_t kExpressionBytesMax = 32 * 1'024;
 
 std::unexpected<Error> invalid(std::string message) { return fail("trigger.invalid", std::move(message)); }
@@ -89,6 +89,7 @@ Result<Source> source_from_json(const std::string& name, std::string_view kind, 
   if (kind == "queue") return as_source(queue_source_from_json(value));
   if (kind == "sqs") return as_source(sqs_source_from_json(value));
   if (kind == "schedule") return as_source(schedule_source_from_json(name, value));
+  if (kind == "file") return as_source(file_source_from_json(value));
   return as_source(event_source_from_json(value));
 }
 
@@ -100,6 +101,7 @@ JsonArray texts(const std::vector<std::string>& from) {
 
 Json source_to_json(const HttpSource& source) { return to_json(source); }
 Json source_to_json(const WebhookSource& source) { return to_json(source); }
+Json source_to_json(const FileSource& source) { return to_json(source); }
 Json source_to_json(const QueueSource& source) {
   JsonObject out{{"name", source.queue}, {"batch", source.batch_max}, {"concurrency", source.concurrency}};
   if (source.batch_window.count() > 0) out["batch_window"] = to_spec_text(source.batch_window);
@@ -171,10 +173,10 @@ Result<TriggerSpec> trigger_spec_from_json(std::string name, const Json& value) 
   std::string_view kind;
   for (const std::string_view candidate : kSources) {
     if (!reader.member(candidate)) continue;
-    if (!kind.empty()) return invalid("/" + std::string(candidate) + ": a trigger has exactly one of http, webhook, queue, sqs, schedule, event");
+    if (!kind.empty()) return invalid("/" + std::string(candidate) + ": a trigger has exactly one of http, webhook, queue, sqs, schedule, event, file");
     kind = candidate;
   }
-  if (kind.empty()) return invalid(": a trigger needs one of http, webhook, queue, sqs, schedule, event");
+  if (kind.empty()) return invalid(": a trigger needs one of http, webhook, queue, sqs, schedule, event, file");
   const Json* target = reader.member("target");
   if (!target) return invalid("/target: says where events go; give {\"agent\": NAME}, or a function, workflow, queue, url or webhook");
   if (auto rest = read_rest(reader, &out); !rest) return std::unexpected(rest.error());
@@ -200,7 +202,7 @@ std::string_view trigger_schema_text() {
       return R"({"type":"string","maxLength":32768,"description":"JSONata: )" + std::string(text) + "\"}";
     };
     std::string out = R"({"type":"object","description":"What starts a target","required":["target"],"oneOf":[)"
-                      R"({"required":["http"]},{"required":["webhook"]},{"required":["queue"]},{"required":["sqs"]},{"required":["schedule"]},{"required":["event"]}],)"
+                      R"({"required":["http"]},{"required":["webhook"]},{"required":["queue"]},{"required":["sqs"]},{"required":["schedule"]},{"required":["event"]},{"required":["file"]}],)"
                       R"("properties":{"description":{"description":"For people.","type":"string","maxLength":1024},"enabled":{"description":"Whether it takes events. Default true.","type":"boolean"},)";
     out += R"("http":)" + std::string(http_source_schema_text());
     out += R"(,"webhook":)" + std::string(webhook_source_schema_text());
@@ -213,6 +215,7 @@ std::string_view trigger_schema_text() {
     out += R"(,"schedule":{"description":"At fixed times: an expression, or a schedule without target","oneOf":[{"type":"string"},{"type":"object","required":["expression"]}]})";
     out += R"(,"event":{"type":"object","description":"Published events","properties":{"types":{"description":"Exact, or a prefix that ends with .*; default: all.","oneOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]},)"
            R"("sources":{"description":"Exact; default: all.","oneOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"additionalProperties":false})";
+    out += R"(,"file":)" + std::string(file_source_schema_text());
     out += R"(,"filter":)" + expression("only events for which this is true");
     out += R"(,"session":)" + expression("a text, the session's key");
     out += R"(,"input":)" + expression("what the target is given; by default the event's data");

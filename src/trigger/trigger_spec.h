@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "schedule/schedule.h"
+#include "trigger/event.h"
 #include "trigger/target.h"
 
 namespace mayfly::trigger {
@@ -94,7 +95,15 @@ struct EventSource {
   std::vector<std::string> sources;  ///< exact; empty: all
 };
 
-using Source = std::variant<HttpSource, WebhookSource, QueueSource, SqsSource, ScheduleSource, EventSource>;
+/// Changes of files in a workspace: its events, published as "dev.mayfly.workspace.TYPE".
+struct FileSource {
+  std::string workspace;            ///< id, or name ("NAME" of the organisation "default", "ORGANISATION/NAME")
+  std::vector<std::string> types;   ///< "file.created", "file.*"; by default what gives a file new content: created, updated, restored, moved, copied
+  std::vector<std::string> paths;   ///< globs (base/glob.h); empty: all
+  std::vector<std::string> ignore;  ///< globs
+};
+
+using Source = std::variant<HttpSource, WebhookSource, QueueSource, SqsSource, ScheduleSource, EventSource, FileSource>;
 
 struct TriggerSpec {
   std::string name;  ///< [a-z0-9][a-z0-9-]{0,62}
@@ -112,17 +121,22 @@ struct TriggerSpec {
 };
 
 Json to_json(const TriggerSpec& spec);
-/// The form of `mayfly.yaml` (`triggers: NAME:`) and `PUT /v1/triggers/NAME`: exactly one of http | webhook | queue | sqs | schedule | event, and
+/// The form of `mayfly.yaml` (`triggers: NAME:`) and `PUT /v1/triggers/NAME`: exactly one of http | webhook | queue | sqs | schedule | event | file, and
 /// {description, enabled, filter, session, input, idempotency_key, correlation, target, retry: {attempts, first_delay, max_delay, max_age},
 /// dead_letter_queue}. Expressions are not compiled here. Error: `trigger.invalid`, whose message starts with a JSON Pointer and ": ".
 Result<TriggerSpec> trigger_spec_from_json(std::string name, const Json& value);
 std::string_view trigger_schema_text();
 
-/// Parts of it, in trigger/http. Same errors, with pointers from the part's own root.
+/// Parts of it, in trigger/http and file_source.cpp. Same errors, with pointers from the part's own root.
 Result<HttpSource> http_source_from_json(const Json& value);
 Json to_json(const HttpSource& source);
 Result<WebhookSource> webhook_source_from_json(const Json& value);
 Json to_json(const WebhookSource& source);
+Result<FileSource> file_source_from_json(const Json& value);
+Json to_json(const FileSource& source);
+std::string_view file_source_schema_text();
+/// Whether the event is one of those.
+bool wants(const FileSource& source, const Event& event);
 std::string_view http_source_schema_text();
 std::string_view webhook_source_schema_text();
 

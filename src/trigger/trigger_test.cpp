@@ -229,6 +229,26 @@ TEST_F(TriggerTest, MapsFiltersAndAbsorbsDuplicates) {
   EXPECT_EQ(to_text(run.result), R"({"n":9})");
 }
 
+TEST_F(TriggerTest, FilesStartWhatTheirPathsSay) {
+  put("t", R"({"file": {"workspace": "inbox", "paths": ["in/*.json"], "ignore": ["*.tmp.json"]}, "target": {"agent": "a"}})");
+  put("other", R"({"file": {"workspace": "acme/inbox"}, "target": {"agent": "a"}})");
+  const auto changed = [](const char* id, const char* type, const char* path) {
+    Event out = event(id, JsonObject{{"workspace", "ws_1"}, {"workspace_name", "inbox"}, {"organisation", "default"}, {"path", path}});
+    out.type = std::string("dev.mayfly.workspace.") + type;
+    return out;
+  };
+  const auto started = [&](Event given) {
+    auto accepted = wait(triggers().publish(std::move(given), {}));
+    EXPECT_TRUE(accepted);
+    return accepted ? accepted->size() : 99;
+  };
+  EXPECT_EQ(started(changed("1", "file.created", "/in/a.json")), 1u);
+  EXPECT_EQ(started(changed("2", "file.created", "/out/a.json")), 0u);
+  EXPECT_EQ(started(changed("3", "file.created", "/in/a.tmp.json")), 0u);
+  EXPECT_EQ(started(changed("4", "lock.acquired", "/in/a.json")), 0u);
+  EXPECT_EQ(started(changed("5", "file.deleted", "/in/a.json")), 0u);
+}
+
 TEST_F(TriggerTest, FailsExactlyAsOftenAsItMayThenDies) {
   make_queue("dead");
   put("t", R"({"event": {}, "target": {"agent": "a"}, "retry": {"attempts": 3, "first_delay": "1s"}, "dead_letter_queue": "dead"})");
