@@ -11,7 +11,6 @@
 #include <system_error>
 
 #include "base/hash.h"
-#include "blob/blob_store.h"
 
 namespace mayfly {
 namespace {
@@ -22,6 +21,15 @@ std::unexpected<Error> file_error(const std::string& path, int error) {
   if (error == EROFS || error == EACCES || error == EPERM)
     return fail("blob.read_only", path + " cannot be written or read: make it accessible for this user.", Retry::Safe);
   return fail("blob.io", path + " cannot be used (" + std::strerror(error) + "): check the disk and repeat.", Retry::Safe);
+}
+
+bool write_bytes(int descriptor, std::string_view bytes) {
+  for (std::size_t done = 0; done < bytes.size();) {
+    const auto count = ::write(descriptor, bytes.data() + done, bytes.size() - done);
+    if (count < 0 && errno != EINTR) return false;
+    if (count > 0) done += static_cast<std::size_t>(count);
+  }
+  return true;
 }
 
 class File {
@@ -35,14 +43,7 @@ class File {
   bool is_open() const { return descriptor_ >= 0; }
   int descriptor() const { return descriptor_; }
 
-  bool write_all(const std::string& bytes) const {
-    for (std::size_t done = 0; done < bytes.size();) {
-      const auto count = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
-      if (count < 0 && errno != EINTR) return false;
-      if (count > 0) done += static_cast<std::size_t>(count);
-    }
-    return true;
-  }
+  bool write_all(std::string_view bytes) const { return write_bytes(descriptor_, bytes); }
   bool read_all(std::string& bytes) const {
     for (std::size_t done = 0; done < bytes.size();) {
       const auto count = ::read(descriptor_, bytes.data() + done, bytes.size() - done);
@@ -96,14 +97,19 @@ Result<void> BlobFiles::open() {
 }
 
 Result<void> BlobFiles::put(const std::string& hash, const std::string& bytes) {
-  const std::string folder = folder_of(hash), path = path_of(hash), temporary = directory_ + "/tmp/" + hash;
+  const std::string folder = folder_of(hash), path = path_of(hash);
+  const std::string temporary = directory_ + "/tmp/" + hash + "." + std::to_string(next_++);
   if (auto ok = make_directory(folder); !ok) return ok;
-  // A file that is there may be damaged, or its name not yet synced by an earlier process.
-  if (holds(path, bytes)) return sync_directory(folder);
+  {
+    const std::lock_guard lock(naming_);
+    // A file that is there may be damaged, or its name not yet synced by an earlier process; as a new one it is safe from the collector.
+    if (holds(path, bytes) && ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0) return sync_directory(folder);
+  }
   if (auto ok = write_new(temporary, bytes); !ok) {
     ::unlink(temporary.c_str());
     return ok;
   }
+  const std::lock_guard lock(naming_);
   if (::rename(temporary.c_str(), path.c_str()) != 0) return file_error(path, errno);
   return sync_directory(folder);
 }
@@ -124,6 +130,91 @@ Result<std::string> BlobFiles::get(const std::string& hash, std::size_t bytes_ma
   if (!file.read_all(bytes)) return file_error(path, errno);
   if (sha256_hex(bytes) != hash) return damaged;
   return bytes;
+}
+
+FileHandle::~FileHandle() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<std::pair<FileHandle, std::string>> BlobFiles::begin() {
+  std::string path = directory_ + "/tmp/stream." + std::to_string(next_++);
+  FileHandle file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (file.get() < 0) return file_error(path, errno);
+  return std::pair{std::move(file), std::move(path)};
+}
+
+Result<void> BlobFiles::append(const FileHandle& file, const std::string& path, std::string_view bytes) {
+  if (!write_bytes(file.get(), bytes)) return file_error(path, errno);
+  return {};
+}
+
+Result<void> BlobFiles::finish(const FileHandle& file, const std::string& path, const std::string& hash) {
+  if (::fsync(file.get()) != 0) return file_error(path, errno);
+  if (auto ok = make_directory(folder_of(hash)); !ok) return ok;
+  const std::lock_guard lock(naming_);
+  // The collector counts from when a blob got its name, not from when its first byte came.
+  if (::futimens(file.get(), nullptr) != 0 || ::rename(path.c_str(), path_of(hash).c_str()) != 0) return file_error(path, errno);
+  return sync_directory(folder_of(hash));
+}
+
+void BlobFiles::abandon(const std::string& path) { ::unlink(path.c_str()); }
+
+Result<std::pair<FileHandle, std::uint64_t>> BlobFiles::open_blob(const std::string& hash) {
+  const std::string path = path_of(hash);
+  FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return errno == ENOENT ? std::unexpected(blob_not_found(hash)) : file_error(path, errno);
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) return file_error(path, errno);
+  return std::pair{std::move(file), static_cast<std::uint64_t>(status.st_size)};
+}
+
+Result<std::string> BlobFiles::read(const FileHandle& file, std::uint64_t offset, std::size_t length) {
+  std::string bytes(length, '\0');
+  std::size_t done = 0;
+  while (done < length) {
+    const auto count = ::pread(file.get(), bytes.data() + done, length - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno != EINTR) return file_error("a blob", errno);
+    if (count == 0) break;
+    if (count > 0) done += static_cast<std::size_t>(count);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+Result<std::vector<std::string>> BlobFiles::list() {
+  std::vector<std::string> out;
+  std::error_code error;
+  for (std::filesystem::directory_iterator folder(directory_, error), end; !error && folder != end; folder.increment(error)) {
+    const std::string prefix = folder->path().filename().string();
+    if (prefix.size() != 2) continue;
+    for (std::filesystem::directory_iterator file(folder->path(), error), last; !error && file != last; file.increment(error)) {
+      std::string hash = prefix + file->path().filename().string();
+      if (check_blob_hash(hash)) out.push_back(std::move(hash));
+    }
+  }
+  if (error) return file_error(directory_, error.value());
+  return out;
+}
+
+Result<BlobStore::Swept> BlobFiles::remove_older(const std::vector<std::string>& hashes, Millis grace) {
+  BlobStore::Swept swept;
+  for (const std::string& hash : hashes) {
+    const std::string path = path_of(hash);
+    const std::lock_guard lock(naming_);
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) continue;
+    struct timespec now {};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    const Millis age = std::chrono::duration_cast<Millis>(std::chrono::seconds(now.tv_sec - status.st_mtim.tv_sec) +
+                                                          std::chrono::nanoseconds(now.tv_nsec - status.st_mtim.tv_nsec));
+    if (age < grace || ::unlink(path.c_str()) != 0) {
+      ++swept.kept;
+      continue;
+    }
+    ++swept.removed;
+    swept.bytes += static_cast<std::uint64_t>(status.st_size);
+  }
+  return swept;
 }
 
 }  // namespace mayfly

@@ -57,7 +57,7 @@ class BlobStore {
   struct Swept {
     std::uint64_t removed = 0, bytes = 0, kept = 0;
   };
-  /// Removes blobs that `is_used` does not know and that were not put (again) for `grace`. Safe beside writers: a blob that was put, opened or finished less than
+  /// Removes blobs that `is_used` does not know and that were not put (again) for `grace`. Safe beside writers: a blob that was put or finished less than
   /// `grace` ago stays, so whoever writes a reference within `grace` of its put finds the blob. `is_used` is called on the loop.
   virtual Task<Result<Swept>> sweep(std::function<bool(std::string_view hash)> is_used, Millis grace) = 0;
 };
