@@ -140,7 +140,7 @@ class World {
   asio::io_context io_;
   SimClock clock_;
   SimDisk disk_;
-  MemoryBlobStore blobs_;
+  MemoryBlobStore blobs_{clock_};
   History history_;
   std::map<int, std::string> stale_;  ///< Plant::StaleReads: what a reader was told first
   std::vector<std::string> uploaded_;
