@@ -36,6 +36,7 @@ struct ToolInfo {
   std::string toolset = "core";           ///< "files", "locks", "agents", …: picked by ?toolsets=
   bool by_default = true;                 ///< in the profile without ?toolsets=
   enum class Tasks { Forbidden, Optional, Required } tasks = Tasks::Forbidden;
+  JsonObject requires_client;             ///< capabilities that the client must have declared: {"sampling": {}}
   JsonObject meta;
 };
 
@@ -48,6 +49,8 @@ struct CallContext {
   /// Both may be empty. Never after the call has returned.
   std::function<void(double progress, std::optional<double> total, std::string message)> progress;
   std::function<void(std::string level, std::string logger, Json data)> log;
+  /// Lets the client go for now (SEP-1699): it comes back for the result. May be empty.
+  std::function<void()> pause;
   /// What the client answered to `InputRequired` of the call before, by the same names; and the state that was given with it.
   std::optional<JsonObject> input_responses;
   std::string request_state;
