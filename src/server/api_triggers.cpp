@@ -164,6 +164,8 @@ Task<Result<net::Response>> add_event_wait(AppContext& app, Call& call) {
   co_return net::Response{204, {}, {}};
 }
 
+std::unexpected<Error> no_endpoint() { return fail("endpoint.not_found", "there is no such endpoint; list them with `mayfly endpoints list`"); }
+
 Task<Result<net::Response>> list_endpoints(AppContext& app, Call&) {
   if (auto there = is_there(app); !there) co_return fail(there.error());
   co_return listed("endpoints", app.triggers->endpoints(), endpoint_view);
@@ -173,7 +175,7 @@ Task<Result<net::Response>> get_endpoint(AppContext& app, Call& call) {
   if (auto there = is_there(app); !there) co_return fail(there.error());
   for (const trigger::Endpoint& endpoint : app.triggers->endpoints())
     if (endpoint.name == call.parameter("endpoint")) co_return json_response(200, endpoint_view(endpoint));
-  co_return fail("endpoint.not_found", "there is no such endpoint; list them with `mayfly endpoints list`");
+  co_return no_endpoint();
 }
 
 Task<Result<net::Response>> put_endpoint(AppContext& app, Call& call) {
@@ -189,6 +191,7 @@ Task<Result<net::Response>> put_endpoint(AppContext& app, Call& call) {
 
 Task<Result<net::Response>> remove_endpoint(AppContext& app, Call& call) {
   if (auto there = is_there(app); !there) co_return fail(there.error());
+  if (trigger::is_internal_endpoint(call.parameter("endpoint"))) co_return no_endpoint();
   auto gone = co_await app.triggers->remove_endpoint(call.parameter("endpoint"));
   if (!gone) co_return fail(gone.error());
   co_return net::Response{204, {}, {}};
@@ -196,6 +199,7 @@ Task<Result<net::Response>> remove_endpoint(AppContext& app, Call& call) {
 
 Task<Result<net::Response>> get_endpoint_secret(AppContext& app, Call& call) {
   if (auto there = is_there(app); !there) co_return fail(there.error());
+  if (trigger::is_internal_endpoint(call.parameter("endpoint"))) co_return no_endpoint();
   auto secret = app.triggers->endpoint_secret(call.parameter("endpoint"));
   if (!secret) co_return fail(secret.error());
   co_return json_response(200, JsonObject{{"secret", *secret}});

@@ -18,6 +18,7 @@ Result<void> read_policy(SpecReader& reader, DeliveryPolicy* policy) {
   SpecReader inner(*retry, reader.pointer("retry"));
   inner.number("attempts", &policy->attempts_max, 1, kAttemptsMost);
   inner.duration("first_delay", &policy->delay_first, kDelayLeast, kAgeMost);
+  inner.number("factor", &policy->delay_factor, 1, 10);
   inner.duration("max_delay", &policy->delay_max, kDelayLeast, kAgeMost);
   inner.duration("max_age", &policy->age_max, Millis{1'000}, kAgeMost);
   return inner.done();
@@ -27,6 +28,7 @@ void write_policy(const DeliveryPolicy& policy, const DeliveryPolicy& usual, Jso
   JsonObject retry;
   if (policy.attempts_max != usual.attempts_max) retry["attempts"] = policy.attempts_max;
   if (policy.delay_first != usual.delay_first) retry["first_delay"] = to_spec_text(policy.delay_first);
+  if (policy.delay_factor != usual.delay_factor) retry["factor"] = policy.delay_factor;
   if (policy.delay_max != usual.delay_max) retry["max_delay"] = to_spec_text(policy.delay_max);
   if (policy.age_max != usual.age_max) retry["max_age"] = to_spec_text(policy.age_max);
   if (!retry.empty()) (*out)["retry"] = std::move(retry);
@@ -36,6 +38,7 @@ void write_policy(const DeliveryPolicy& policy, const DeliveryPolicy& usual, Jso
 JsonObject policy_to_record(const DeliveryPolicy& policy) {
   return {{"attempts", policy.attempts_max},
           {"first_ms", policy.delay_first.count()},
+          {"factor", policy.delay_factor},
           {"max_ms", policy.delay_max.count()},
           {"age_ms", policy.age_max.count()},
           {"dlq", policy.dead_letter_queue}};
@@ -45,6 +48,7 @@ DeliveryPolicy policy_from_record(const JsonObject& record) {
   DeliveryPolicy out;
   out.attempts_max = get_int(record, "attempts", out.attempts_max);
   out.delay_first = Millis{get_int(record, "first_ms", out.delay_first.count())};
+  out.delay_factor = get_int(record, "factor", out.delay_factor);
   out.delay_max = Millis{get_int(record, "max_ms", out.delay_max.count())};
   out.age_max = Millis{get_int(record, "age_ms", out.age_max.count())};
   out.dead_letter_queue = get_string(record, "dlq");

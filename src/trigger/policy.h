@@ -18,7 +18,7 @@ bool is_trigger_name(std::string_view name);
 /// The member `retry` of schemas.
 inline constexpr std::string_view kRetrySchema =
     R"({"type":"object","description":"How hard a delivery is tried","properties":{"attempts":{"description":"Tries at most.","type":"integer","minimum":1,"maximum":1000},)"
-    R"("first_delay":{"type":"string","description":"Before the second attempt; doubles"},"max_delay":{"description":"The longest pause. Default 1h.","type":"string"},)"
+    R"("first_delay":{"type":"string","description":"Before the second attempt; grows by the factor"},"factor":{"description":"How much longer each pause is than the one before. Default 2.","type":"integer","minimum":1,"maximum":10},"max_delay":{"description":"The longest pause. Default 1h.","type":"string"},)"
     R"("max_age":{"description":"How long it may be remembered, or tried.","type":"string","description":"No attempt begins later than this after the first"}},"additionalProperties":false})";
 
 }  // namespace mayfly::trigger

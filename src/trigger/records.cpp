@@ -64,7 +64,8 @@ Task<Result<std::vector<DeliveryRecord>>> TriggerServiceImpl::deliveries(std::st
   for (const engine::Execution& run : *runs) {
     if (!is_delivery(run)) continue;
     DeliveryRecord record = outline(run);
-    const bool asked = target_or_trigger.empty() || target_or_trigger.contains(':') || record.trigger == target_or_trigger ||
+    const bool hidden = record.target.kind == Target::Kind::Webhook && is_internal_endpoint(record.target.name);
+    const bool asked = (target_or_trigger.empty() && !hidden) || target_or_trigger.contains(':') || record.trigger == target_or_trigger ||
                        record.target.name == target_or_trigger;
     if (!asked) continue;
     auto whole = co_await record_of(run);

@@ -17,6 +17,9 @@ constexpr std::size_t kTriggersMax = 10'000;
 constexpr std::size_t kOwnSecretBytes = 32;
 
 std::unexpected<Error> invalid(std::string message) { return fail("trigger.invalid", std::move(message)); }
+std::unexpected<Error> no_endpoint(const std::string& name) {
+  return fail("endpoint.not_found", "there is no endpoint '" + name + "'; list them with `mayfly endpoints list`");
+}
 
 /// "POST /tickets/{}": routes that cannot be told apart have equal texts.
 std::string route_of(const TriggerSpec& spec) {
@@ -113,9 +116,11 @@ Task<Result<void>> TriggerServiceImpl::load() {
             triggers_[name].spec = *std::move(spec);
           else
             log::error("a trigger cannot be read and is left out", {{"trigger", name}, {"error", spec.error().message}});
-        } else if (auto endpoint = endpoint_from_json(name, *written)) {
+        } else if (auto endpoint = endpoint_from_json(is_internal_endpoint(name) ? "internal" : name, *written)) {
+          endpoint->name = name;
           endpoint->disabled_reason = get_string(*object, "disabled_reason");
-          endpoints_[name] = {*std::move(endpoint), get_string(*object, "sealed")};
+          endpoints_[name] = {*std::move(endpoint), get_string(*object, "sealed"), get_string(*object, "sealed_before"),
+                              from_unix_ms(get_int(*object, "before_until"))};
         }
       }
     }
@@ -245,19 +250,43 @@ TriggerCounters TriggerServiceImpl::counters(const std::string& name) const {
 
 Task<Result<Endpoint>> TriggerServiceImpl::put_endpoint(Endpoint endpoint) {
   const auto before = endpoints_.find(endpoint.name);
-  std::string sealed = before == endpoints_.end() ? std::string() : before->second.sealed;
-  if (endpoint.secret_env.empty() && sealed.empty()) sealed = deps_.seal("whsec_" + to_base64(secure_random_bytes(kOwnSecretBytes)));
+  EndpointEntry entry = before == endpoints_.end() ? EndpointEntry{} : before->second;
+  if (endpoint.secret_env.empty() && entry.sealed.empty()) entry.sealed = new_secret();
   if (endpoint.enabled) endpoint.disabled_reason.clear();
-  JsonObject row{{"spec", to_json(endpoint)}, {"sealed", sealed}, {"disabled_reason", endpoint.disabled_reason}};
-  if (auto written = co_await write_meta(std::string(kEndpointRows) + endpoint.name, to_text(row)); !written)
-    co_return std::unexpected(written.error());
-  endpoints_[endpoint.name] = {endpoint, std::move(sealed)};
-  tell_changed();
+  entry.endpoint = endpoint;
+  if (auto stored = co_await store_endpoint(std::move(entry)); !stored) co_return std::unexpected(stored.error());
   co_return endpoint;
 }
 
+std::string TriggerServiceImpl::new_secret() const { return deps_.seal("whsec_" + to_base64(secure_random_bytes(kOwnSecretBytes))); }
+
+Task<Result<void>> TriggerServiceImpl::store_endpoint(EndpointEntry entry) {
+  JsonObject row{{"spec", to_json(entry.endpoint)}, {"sealed", entry.sealed}, {"disabled_reason", entry.endpoint.disabled_reason}};
+  if (!entry.sealed_before.empty()) {
+    row["sealed_before"] = entry.sealed_before;
+    row["before_until"] = to_unix_ms(entry.before_until);
+  }
+  const std::string name = entry.endpoint.name;
+  if (auto written = co_await write_meta(std::string(kEndpointRows) + name, to_text(row)); !written) co_return written;
+  endpoints_[name] = std::move(entry);
+  tell_changed();
+  co_return Result<void>{};
+}
+
+Task<Result<std::string>> TriggerServiceImpl::rotate_endpoint_secret(std::string name, Millis overlap) {
+  const auto found = endpoints_.find(name);
+  if (found == endpoints_.end()) co_return no_endpoint(name);
+  EndpointEntry entry = found->second;
+  if (!entry.endpoint.secret_env.empty())
+    co_return fail("endpoint.secret_elsewhere", "its secret is in the server's environment variable " + entry.endpoint.secret_env.front() + "; change it there");
+  entry.sealed_before = std::exchange(entry.sealed, new_secret());
+  entry.before_until = deps_.clock->now() + overlap;
+  if (auto stored = co_await store_endpoint(std::move(entry)); !stored) co_return std::unexpected(stored.error());
+  co_return endpoint_secret(name);
+}
+
 Task<Result<void>> TriggerServiceImpl::remove_endpoint(std::string name) {
-  if (!endpoints_.contains(name)) co_return fail("endpoint.not_found", "there is no endpoint '" + name + "'; list them with `mayfly endpoints list`");
+  if (!endpoints_.contains(name)) co_return no_endpoint(name);
   for (const auto& [trigger, entry] : triggers_)
     if (entry.spec.target.kind == Target::Kind::Webhook && entry.spec.target.name == name)
       co_return fail("endpoint.in_use", "the trigger '" + trigger + "' sends to it; change the trigger first");
@@ -269,8 +298,21 @@ Task<Result<void>> TriggerServiceImpl::remove_endpoint(std::string name) {
 
 std::vector<Endpoint> TriggerServiceImpl::endpoints() const {
   std::vector<Endpoint> out;
-  for (const auto& [name, entry] : endpoints_) out.push_back(entry.endpoint);
+  for (const auto& [name, entry] : endpoints_)
+    if (!is_internal_endpoint(name)) out.push_back(entry.endpoint);
   return out;
+}
+
+std::vector<Endpoint> TriggerServiceImpl::internal_endpoints(std::string_view prefix) const {
+  std::vector<Endpoint> out;
+  for (auto at = endpoints_.lower_bound(std::string(prefix)); at != endpoints_.end() && at->first.starts_with(prefix); ++at)
+    if (is_internal_endpoint(at->first)) out.push_back(at->second.endpoint);
+  return out;
+}
+
+std::optional<Endpoint> TriggerServiceImpl::find_endpoint(const std::string& name) const {
+  const auto found = endpoints_.find(name);
+  return found == endpoints_.end() ? std::nullopt : std::optional(found->second.endpoint);
 }
 
 Result<std::vector<std::string>> TriggerServiceImpl::secrets_of(const EndpointEntry& entry) const {
@@ -288,12 +330,14 @@ Result<std::vector<std::string>> TriggerServiceImpl::secrets_of(const EndpointEn
   auto own = deps_.open_sealed(entry.sealed);
   if (!own) return std::unexpected(own.error());
   out.push_back(*std::move(own));
+  if (!entry.sealed_before.empty() && deps_.clock->now() < entry.before_until)
+    if (auto before = deps_.open_sealed(entry.sealed_before)) out.push_back(*std::move(before));
   return out;
 }
 
 Result<std::string> TriggerServiceImpl::endpoint_secret(const std::string& name) const {
   const auto found = endpoints_.find(name);
-  if (found == endpoints_.end()) return fail("endpoint.not_found", "there is no endpoint '" + name + "'; list them with `mayfly endpoints list`");
+  if (found == endpoints_.end()) return no_endpoint(name);
   if (!found->second.endpoint.secret_env.empty())
     return fail("endpoint.secret_elsewhere", "its secret is in the server's environment variable " + found->second.endpoint.secret_env.front());
   auto secrets = secrets_of(found->second);

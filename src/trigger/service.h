@@ -52,6 +52,9 @@ class TriggerServiceImpl final : public TriggerService, public DeliveryPrograms 
   Task<Result<void>> remove_endpoint(std::string name) override;
   std::vector<Endpoint> endpoints() const override;
   Result<std::string> endpoint_secret(const std::string& name) const override;
+  Task<Result<std::string>> rotate_endpoint_secret(std::string name, Millis overlap) override;
+  std::vector<Endpoint> internal_endpoints(std::string_view prefix) const override;
+  std::optional<Endpoint> find_endpoint(const std::string& name) const override;
 
   Task<Result<std::vector<DeliveryRecord>>> deliveries(std::string target_or_trigger, std::size_t limit) override;
   Task<Result<DeliveryRecord>> delivery(std::string id) override;
@@ -69,6 +72,8 @@ class TriggerServiceImpl final : public TriggerService, public DeliveryPrograms 
   struct EndpointEntry {
     Endpoint endpoint;
     std::string sealed;  ///< its own secret
+    std::string sealed_before;  ///< the one before, which signs too until `before_until`
+    TimePoint before_until{};
   };
   /// An event for one target, after a trigger has mapped it or without one.
   struct Routed {
@@ -88,6 +93,8 @@ class TriggerServiceImpl final : public TriggerService, public DeliveryPrograms 
   Task<Result<void>> load();
   Result<void> check_trigger(const TriggerSpec& spec) const;
   Result<void> check_target(const Target& target, std::string_view pointer) const;
+  std::string new_secret() const;
+  Task<Result<void>> store_endpoint(EndpointEntry entry);
   Task<Result<void>> write_meta(std::string key, std::optional<std::string> value);
   void tell_changed();
 

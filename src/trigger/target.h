@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/json.h"
@@ -31,7 +32,8 @@ std::string_view target_schema_text();
 /// How hard a delivery is tried.
 struct DeliveryPolicy {
   std::int64_t attempts_max = 1;
-  Millis delay_first{1'000};  ///< doubles
+  Millis delay_first{1'000};  ///< grows by `delay_factor`
+  std::int64_t delay_factor = 2;
   Millis delay_max{3'600'000};
   Millis age_max{24LL * 3'600'000};
   std::string dead_letter_queue;  ///< what failed `attempts_max` times goes there with the reason; empty: it stays visible as a failed delivery

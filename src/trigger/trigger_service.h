@@ -64,6 +64,8 @@ struct Endpoint {
 Result<Endpoint> endpoint_from_json(std::string name, const Json& value);
 Json to_json(const Endpoint& endpoint);
 std::string_view endpoint_schema_text();
+/// "ws.WORKSPACE.ID": names with a dot, which no person can give.
+inline bool is_internal_endpoint(std::string_view name) { return name.contains('.'); }
 
 struct DeliveryAttempt {
   std::int64_t number = 1;
@@ -170,6 +172,11 @@ class TriggerService {
   virtual std::vector<Endpoint> endpoints() const = 0;
   /// The secret that verifies what is sent there: `whsec_…`. For its owner.
   virtual Result<std::string> endpoint_secret(const std::string& name) const = 0;
+  /// Gives it a new secret of Mayfly's own. For `overlap` what is sent is signed with the one before, too. Error also: `endpoint.secret_elsewhere`.
+  virtual Task<Result<std::string>> rotate_endpoint_secret(std::string name, Millis overlap) = 0;
+  /// Endpoints that other parts of the program keep here (see is_internal_endpoint); `endpoints` does not list them.
+  virtual std::vector<Endpoint> internal_endpoints(std::string_view prefix) const = 0;
+  virtual std::optional<Endpoint> find_endpoint(const std::string& name) const = 0;
 
   /// Newest first.
   virtual Task<Result<std::vector<DeliveryRecord>>> deliveries(std::string target_or_trigger, std::size_t limit) = 0;

@@ -56,6 +56,9 @@ class FakeTriggers final : public trigger::TriggerService {
   Task<Result<void>> remove_endpoint(std::string) override { co_return Result<void>{}; }
   std::vector<trigger::Endpoint> endpoints() const override { return {}; }
   Result<std::string> endpoint_secret(const std::string&) const override { return fail("endpoint.not_found", ""); }
+  Task<Result<std::string>> rotate_endpoint_secret(std::string, Millis) override { co_return fail("endpoint.not_found", ""); }
+  std::vector<trigger::Endpoint> internal_endpoints(std::string_view) const override { return {}; }
+  std::optional<trigger::Endpoint> find_endpoint(const std::string&) const override { return std::nullopt; }
   Task<Result<std::vector<trigger::DeliveryRecord>>> deliveries(std::string, std::size_t) override { co_return std::vector<trigger::DeliveryRecord>(); }
   Task<Result<trigger::DeliveryRecord>> delivery(std::string) override { co_return fail("delivery.not_found", ""); }
   Task<Result<Accepted>> redeliver(std::string) override { co_return answer; }

@@ -39,7 +39,7 @@ bool starts_runs(const JsonObject& target) {
 /// Doubles; the upper half is spread by the run's id, so that deliveries that failed together do not return together.
 Millis delay_after(const DeliveryPolicy& policy, std::int64_t attempt, const std::string& run, Millis wished) {
   Millis delay = policy.delay_first;
-  for (std::int64_t i = 1; i < attempt && delay < policy.delay_max; ++i) delay *= 2;
+  for (std::int64_t i = 1; i < attempt && delay < policy.delay_max; ++i) delay *= policy.delay_factor;
   delay = std::min(delay, policy.delay_max);
   const auto part = static_cast<std::int64_t>(stable_hash64(run + "/" + std::to_string(attempt)) % 1'000);
   return std::max(delay / 2 + delay / 2 * part / 1'000, wished);
