@@ -60,6 +60,8 @@ struct EventsDependencies {
   Spaces* spaces = nullptr;
   Files* files = nullptr;
   trigger::TriggerService* triggers = nullptr;
+  /// Hosts ("build.internal", "127.0.0.1:8080") that webhooks may reach although their addresses are private.
+  std::vector<std::string> private_hosts = {};
 };
 std::unique_ptr<Events> make_events(EventsDependencies dependencies);
 
