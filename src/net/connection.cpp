@@ -23,6 +23,14 @@ const Refusal kTruncated{400, "http.truncated", "The connection ended in the mid
 
 bool has_no_body(int status) { return status < 200 || status == 204 || status == 304; }
 
+std::optional<std::size_t> given_length(const Headers& headers) {
+  const std::string_view text = headers.find("content-length").value_or("");
+  std::size_t length = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return length;
+}
+
 }  // namespace
 
 std::string_view ConnectionHost::date() {
@@ -60,20 +68,23 @@ class Connection::HttpResponder final : public Responder {
     if (connection_.host_.stopping || connection_.body_is_open_) connection_.keep_alive_ = false;
     has_body_ = !is_head_ && !has_no_body(status);
     const bool is_http10 = connection_.parser_.is_http10();
-    is_chunked_ = has_body_ && !is_http10;
+    if (has_body_) left_ = given_length(headers);
+    is_chunked_ = has_body_ && !is_http10 && !left_;
     // HTTP/1.0 knows no chunks: the end of the connection ends the body.
     if (has_body_ && is_http10) connection_.keep_alive_ = false;
     if (equal_ignoring_case(headers.get("connection"), "close")) connection_.keep_alive_ = false;
     connection_.head_.clear();
     append_head(
         connection_.head_, status, headers,
-        {.date = connection_.host_.date(), .is_chunked = is_chunked_, .is_http10 = is_http10, .keep_alive = connection_.keep_alive_});
+        {.date = connection_.host_.date(), .content_length = left_, .is_chunked = is_chunked_, .is_http10 = is_http10, .keep_alive = connection_.keep_alive_});
     co_return co_await connection_.write_all({asio::buffer(connection_.head_), {}, {}});
   }
 
   Task<bool> write(std::string bytes) override {
     if (!is_started_ || is_finished_ || connection_.is_lost_) co_return false;
     if (!has_body_ || bytes.empty()) co_return true;
+    if (left_ && bytes.size() > *left_) co_return false;
+    if (left_) *left_ -= bytes.size();
     if (!is_chunked_) co_return co_await connection_.write_all({asio::buffer(bytes), {}, {}});
     const std::string size = fmt::format("{:x}\r\n", bytes.size());
     co_return co_await connection_.write_all({asio::buffer(size), asio::buffer(bytes), asio::buffer("\r\n", 2)});
@@ -81,6 +92,8 @@ class Connection::HttpResponder final : public Responder {
 
   Task<bool> finish() override {
     if (!is_started_ || is_finished_) co_return false;
+    // A body that is shorter than announced ends the connection, so that the client sees that bytes are missing.
+    if (left_.value_or(0) > 0) co_return false;
     is_finished_ = true;
     if (!is_chunked_) co_return !connection_.is_lost_;
     co_return co_await connection_.write_all({asio::buffer("0\r\n\r\n", 5), {}, {}});
@@ -96,6 +109,7 @@ class Connection::HttpResponder final : public Responder {
   bool is_finished_ = false;
   bool has_body_ = false;
   bool is_chunked_ = false;
+  std::optional<std::size_t> left_;  ///< of the body, when its length was announced
 };
 
 /// Lives as long as one handler call.

@@ -49,6 +49,13 @@ void CurlLoop::remove(CURL* easy) {
   curl_multi_remove_handle(multi_, easy);
 }
 
+void CurlLoop::resume(CURL* easy) {
+  // libcurl may hand over what it kept within this call, and asks for a timeout of 0 for the rest.
+  ++depth_;
+  curl_easy_pause(easy, CURLPAUSE_CONT);
+  --depth_;
+}
+
 int CurlLoop::on_timer(CURLM*, long timeout_ms, void* self) {
   auto& loop = *static_cast<CurlLoop*>(self);
   const std::uint64_t generation = ++*loop.timer_generation_;

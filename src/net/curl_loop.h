@@ -29,6 +29,8 @@ class CurlLoop {
   bool add(CURL* easy);
   /// Aborts the transfer if it runs. Not while `is_busy`.
   void remove(CURL* easy);
+  /// Goes on with a transfer whose body was held back.
+  void resume(CURL* easy);
   /// True inside libcurl's callbacks, where handles must not be removed.
   bool is_busy() const { return depth_ > 0; }
 

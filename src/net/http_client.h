@@ -1,5 +1,9 @@
 #pragma once
 
+#include <functional>
+#include <memory>
+#include <utility>
+
 #include "net/http.h"
 #include "runtime/clock.h"
 
@@ -18,6 +22,23 @@ struct EgressPolicy {
   static EgressPolicy trusted();    ///< operator-configured endpoints: loopback and private allowed
 };
 
+/// Lets whoever takes a body hold it back: while it is closed nothing more is read from the connection, and `idle_timeout` does not count.
+/// Used on the client's loop.
+class BodyGate {
+ public:
+  bool is_closed() const { return closed_; }
+  void close() { closed_ = true; }
+  void open() {
+    if (std::exchange(closed_, false) && opened_) opened_();
+  }
+  /// For the client: called when the gate opens, in place of who was told before.
+  void on_open(std::function<void()> opened) { opened_ = std::move(opened); }
+
+ private:
+  bool closed_ = false;
+  std::function<void()> opened_;
+};
+
 struct ClientRequest {
   std::string method = "GET";
   std::string url;                  ///< absolute, http or https
@@ -33,6 +54,7 @@ struct ClientRequest {
   CancelToken cancel;
   /// When set, body bytes of a 2xx answer go here as they arrive and ClientResponse::body stays empty.
   std::function<void(std::string_view)> on_body;
+  std::shared_ptr<BodyGate> gate;   ///< of `on_body`; may be null
 };
 
 struct ClientResponse {

@@ -40,6 +40,8 @@ Task<> respond(std::shared_ptr<Upstream> upstream, Request& request, Responder& 
       co_await yield_now();
     }
     co_await responder.finish();
+  } else if (request.path == "/many") {
+    co_await responder.send({200, {}, std::string(400'000, 'x')});
   } else if (request.path == "/big") {
     co_await responder.send({200, {}, std::string(100'000, 'x')});
   } else if (request.path == "/cut") {
@@ -180,6 +182,35 @@ TEST_F(HttpClientTest, StreamsTheBodyOfA2xxOnly) {
   EXPECT_EQ(refused->status, 500);
   EXPECT_EQ(refused->body, "one two three");
   EXPECT_TRUE(parts.empty());
+}
+
+TEST_F(HttpClientTest, AClosedGateHoldsTheBodyBackAndNoTimeoutCounts) {
+  auto slow = request("/many");
+  slow.idle_timeout = Millis{1'000};
+  slow.gate = std::make_shared<BodyGate>();
+  std::size_t received = 0, while_closed = 0;
+  slow.on_body = [&](std::string_view bytes) {
+    received += bytes.size();
+    if (slow.gate->is_closed()) while_closed += bytes.size();
+    slow.gate->close();
+  };
+  std::optional<Result<ClientResponse>> out;
+  TaskGroup group(io_.get_executor());
+  group.spawn(send_into(slow, &out));
+  settle();
+  EXPECT_GT(received, 0u);
+  const std::size_t before = received;
+  clock_.advance(Millis{60'000});
+  settle();
+  EXPECT_EQ(received, before) << "nothing passes a closed gate";
+  for (int i = 0; i < 10'000 && !out; ++i) {
+    slow.gate->open();
+    settle();
+  }
+  ASSERT_TRUE(out);
+  ASSERT_TRUE(*out) << out->error().message;
+  EXPECT_EQ(received, 400'000u);
+  EXPECT_EQ(while_closed, 0u);
 }
 
 TEST_F(HttpClientTest, ReusesConnectionsAmongEqualPoliciesOnly) {

@@ -55,7 +55,8 @@ class Responder {
  public:
   virtual ~Responder() = default;
   virtual Task<bool> send(Response response) = 0;
-  /// Sends status and headers; the body follows in chunks (RFC 9112 §7.1).
+  /// Sends status and headers; the body follows in chunks (RFC 9112 §7.1), or as it is when `headers` announce its Content-Length: then `write`
+  /// takes no more than that, and `finish` with less ends the connection.
   virtual Task<bool> start(int status, Headers headers) = 0;
   virtual Task<bool> write(std::string bytes) = 0;
   virtual Task<bool> finish() = 0;

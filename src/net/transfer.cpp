@@ -232,7 +232,25 @@ void Transfer::header_line(std::string_view line) {
 
 std::size_t Transfer::on_body(char* bytes, std::size_t size, std::size_t count, void* self) {
   auto& transfer = *static_cast<Transfer*>(self);
+  if (transfer.is_held_back()) return CURL_WRITEFUNC_PAUSE;
   return transfer.body_bytes(std::string_view(bytes, size * count)) ? size * count : 0;
+}
+
+bool Transfer::is_held_back() {
+  if (failure_ || !request_.gate || !request_.gate->is_closed() || response_.status < 200 || response_.status > 299) return false;
+  is_paused_ = true;
+  request_.gate->on_open([weak = weak_from_this(), executor = executor_] {
+    asio::post(executor, [weak] {
+      if (const auto self = weak.lock()) self->go_on();
+    });
+  });
+  return true;
+}
+
+void Transfer::go_on() {
+  if (!std::exchange(is_paused_, false) || is_finished_) return;
+  phase_since_ = clock_.monotonic();
+  loop_->resume(easy_);
 }
 
 bool Transfer::body_bytes(std::string_view bytes) {
@@ -279,6 +297,7 @@ void Transfer::on_time() {
     abort({"net.timeout", target_.origin() + " " + std::string(what) + "; try again later or raise the timeout.", retry()});
   };
   if (deadline_.count() != 0 && now >= deadline_) return late("did not finish its answer in time");
+  if (is_paused_) phase_since_ = now;
   const Millis limit = !was_sent_ ? request_.connect_timeout : !has_body_ ? request_.first_byte_timeout : request_.idle_timeout;
   if (limit > Millis{0} && now >= phase_since_ + limit) {
     return late(!was_sent_   ? "could not be connected in time"

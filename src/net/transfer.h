@@ -45,6 +45,8 @@ class Transfer final : public CurlListener, public std::enable_shared_from_this<
   static int on_ready_to_send(void* self, char* peer_ip, char* own_ip, int peer_port, int own_port);
   static curl_socket_t on_open(void* self, curlsocktype purpose, curl_sockaddr* address);
   void header_line(std::string_view line);
+  bool is_held_back();
+  void go_on();
   bool body_bytes(std::string_view bytes);
 
   std::shared_ptr<CurlLoop> loop_;
@@ -69,6 +71,7 @@ class Transfer final : public CurlListener, public std::enable_shared_from_this<
   bool was_sent_ = false;
   bool has_body_ = false;
   bool header_done_ = false;
+  bool is_paused_ = false;
   bool is_added_ = false;
   bool is_finished_ = false;
 };
