@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "expression/expression.h"
+#include "mcp/server/declared.h"
 #include "queue/queue.h"
 #include "schedule/schedule.h"
 #include "trigger/trigger_service.h"
@@ -67,6 +68,8 @@ Result<void> check_workflow(const std::string&, const Json& definition) {
   return {};
 }
 
+Result<void> check_mcp(const std::string& section, const Json& definitions) { return mcp::check_section(section, definitions); }
+
 constexpr std::string_view kPlainName = "^[a-z0-9][a-z0-9-]{0,62}$";
 
 constexpr ResourceKind kKinds[] = {
@@ -76,6 +79,8 @@ constexpr ResourceKind kKinds[] = {
     {"endpoints", "Where signed webhooks are sent, by name.", kPlainName, trigger::endpoint_schema_text, check_endpoint},
     {"schedules", "What starts at fixed times, by name.", "^[0-9a-zA-Z_.-]{1,64}$", schedule::schedule_schema_text, check_schedule},
     {"triggers", "What starts agents, functions and state machines, by name.", kPlainName, trigger::trigger_schema_text, check_trigger},
+    {"mcp", "What the MCP server offers beside agents and functions: tools, prompts, resources and templates.",
+     "^(tools|prompts|resources|templates)$", mcp::section_schema_text, check_mcp},
 };
 
 /// A definition named by its file becomes the definition.

@@ -22,6 +22,8 @@
 #include "server/lambda/lambda_api.h"
 #include "server/event_host.h"
 #include "server/http_triggers/http_triggers.h"
+#include "server/mcp/mcp_endpoint.h"
+#include "server/mcp/task_program.h"
 #include "server/metrics.h"
 #include "server/program_mux.h"
 #include "server/providers.h"
@@ -103,6 +105,8 @@ struct App::Parts {
   ProgramMux programs;
   std::unique_ptr<FunctionHost> function_host;
   std::unique_ptr<EventHost> events;
+  std::unique_ptr<McpTaskPrograms> mcp_tasks;
+  std::unique_ptr<McpEndpoint> mcp;
   std::unique_ptr<agent::AgentSteps> steps;
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<agent::AgentService> service;
@@ -133,6 +137,7 @@ App::App(Executor executor, ServerConfig config) : parts_(std::make_unique<Parts
   add_aws_routes(parts_->router);
   add_http_triggers(parts_->router, context);
   parts_->a2a_push = a2a::add_a2a_routes(parts_->router);
+  parts_->mcp = add_mcp_routes(parts_->router, context);
 }
 
 App::~App() = default;
@@ -220,6 +225,8 @@ Task<Result<void>> App::Parts::open_engine() {
   }
   programs.add({"", registry.get(), steps.get()});
   if (function_host) programs.add({std::string(function::kProgramPrefix), &function_host->programs(), &function_host->programs()});
+  mcp_tasks = make_mcp_task_programs(context);
+  programs.add({std::string(kMcpPrefix), mcp_tasks.get(), mcp_tasks.get()});
   engine::EngineDependencies engine_deps{.executor = executor,
                                          .store = store.get(),
                                          .blobs = blobs.get(),
@@ -242,6 +249,7 @@ Task<Result<void>> App::Parts::open_engine() {
   if (auto taken = co_await engine->take_leases(); !taken) co_return taken;
   if (auto opened = co_await events->open(*engine); !opened) co_return opened;
   if (auto opened = co_await engine->open(); !opened) co_return opened;
+  if (auto opened = co_await mcp->open(); !opened) co_return opened;
   co_return co_await a2a_push->open();
 }
 
@@ -306,6 +314,7 @@ Task<> App::Parts::close() {
   context.ready = false;
   const auto deadline = clock.monotonic() + config.shutdown_grace;
   stopping.cancel();
+  if (mcp) co_await mcp->stop();
   if (server) co_await server->stop(config.shutdown_grace);
   const auto left = std::chrono::ceil<Millis>(deadline - clock.monotonic());
   if (events) co_await events->stop(std::max(left, Millis{0}));

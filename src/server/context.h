@@ -41,6 +41,8 @@ struct Workspaces;
 class Expressions;
 
 class KeyRing;
+class McpCalls;
+class DeclaredOffer;
 class ProviderSettings;
 class ServerMetrics;
 
@@ -70,6 +72,8 @@ struct AppContext {
   std::string download_key;  ///< signs the locations of code; new at every start
   KeyRing* keys = nullptr;
   ProviderSettings* providers = nullptr;
+  McpCalls* mcp_calls = nullptr;          ///< of functions for MCP clients, under way
+  DeclaredOffer* mcp_declared = nullptr;  ///< what projects declare for the MCP server
   net::HttpServer* server = nullptr;
   ServerMetrics* metrics = nullptr;
   TaskGroup* tasks = nullptr;         ///< for work that outlives its request; joined before the store closes

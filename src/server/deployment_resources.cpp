@@ -4,6 +4,7 @@
 #include "queue/queue.h"
 #include "schedule/schedule.h"
 #include "server/deployment.h"
+#include "server/mcp/declared_offer.h"
 #include "trigger/trigger_service.h"
 #include "workflow/workflow_registry.h"
 
@@ -59,6 +60,10 @@ Task<Result<void>> deploy_trigger(AppContext* app, std::string name, Json defini
   co_return Result<void>{};
 }
 
+Task<Result<void>> deploy_mcp(AppContext* app, std::string section, Json definitions) {
+  co_return co_await app->mcp_declared->put(std::move(section), definitions.get_object());
+}
+
 using Deploy = Task<Result<void>> (*)(AppContext* app, std::string name, Json definition);
 struct Step {
   std::string_view kind;
@@ -68,7 +73,8 @@ constexpr Step kSteps[] = {{"queues", deploy_queue},
                            {"workflows", deploy_workflow},
                            {"endpoints", deploy_endpoint},
                            {"schedules", deploy_schedule},
-                           {"triggers", deploy_trigger}};
+                           {"triggers", deploy_trigger},
+                           {"mcp", deploy_mcp}};
 
 /// A dead-letter queue comes before the queues that name it.
 std::vector<std::string> names_in_order(const JsonObject& definitions) {

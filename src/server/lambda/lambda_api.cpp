@@ -11,6 +11,7 @@
 #include "server/lambda/lambda_error.h"
 #include "server/lambda/lambda_handlers.h"
 #include "server/problem.h"
+#include "server/mcp/mcp_calls.h"
 
 namespace mayfly::lambda {
 namespace {
@@ -198,7 +199,7 @@ void add_lambda_routes(Router& router) {
 Task<> serve_instance(AppContext* app, std::shared_ptr<faces::FaceState> faces, function::InstanceIdentity identity, net::Request* request,
                       net::Responder* responder) {
   const std::string name = "function:" + identity.function;
-  const Principal principal{name, name, {Scope::Invoke, Scope::Gateway}};
+  const Principal principal{.key_id = name, .name = name, .scopes = {Scope::Invoke, Scope::Gateway}};
   const std::string request_id = function::make_uuid(*app->random);
   LambdaResponder with_id(*responder, request_id);
   LambdaCall call{*app, *request, with_id, {}, principal, request_id};
@@ -210,6 +211,10 @@ Task<> serve_instance(AppContext* app, std::shared_ptr<faces::FaceState> faces, 
       co_return;
     }
     co_await answer(&call, &operation);
+    co_return;
+  }
+  if (app->mcp_calls && request->method == "POST" && request->path.starts_with(McpCalls::kPath)) {
+    co_await with_id.send(app->mcp_calls->serve(identity.function, *request));
     co_return;
   }
   Call face{*request, *responder, {}, principal, {}};
