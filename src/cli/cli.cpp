@@ -620,12 +620,16 @@ class Commands {
                          "  mayfly keys create ci --scope deploy --scope read\n  mayfly keys list\n  mayfly keys revoke 1a2b3c4d");
     keys->require_subcommand(1);
     auto* sub = keys->add_subcommand("create", "Make a key; it is printed once");
-    sub->add_option("name", text_, "What it is for")->required();
-    sub->add_option("--scope", words_, "admin, deploy, invoke, read, answer or gateway; may be given several times")
+    sub->add_option("name", key_.name, "What it is for")->required();
+    sub->add_option("--scope", key_.scopes, "admin, deploy, invoke, read, answer, files or gateway; may be given several times")
         ->required()
         ->allow_extra_args(false);
-    sub->add_option("--expires-in", session_, "Like 12h or 30d; default: never");
-    runs_on_server(sub, [this](Env& env) { return create_key(env, text_, words_, session_); });
+    sub->add_option("--expires-in", key_.expires_in, "Like 12h or 30d; default: never");
+    sub->add_option("--organisation", key_.organisation, "Whose key it is; default: yours");
+    sub->add_option("--workspace", key_.workspace, "The only workspace that it may see, by id");
+    sub->add_option("--role", key_.role, "The most that it may be in a workspace: viewer, commenter, editor or owner");
+    sub->add_flag("--person", key_.person, "For a person; otherwise for an agent or a program");
+    runs_on_server(sub, [this](Env& env) { return create_key(env, key_); });
     sub = keys->add_subcommand("list", "List the keys, without their secrets");
     runs_on_server(sub, [](Env& env) { return list_keys(env); });
     sub = keys->add_subcommand("revoke", "Make a key worthless at once");
@@ -636,6 +640,7 @@ class Commands {
   const Terminal& terminal_;
   CommonOptions common_;
   ServeOptions serve_;
+  KeyOptions key_;
   DemoOptions demo_;
   DeployOptions deploy_;
   SchedulePutOptions schedule_;

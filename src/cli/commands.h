@@ -230,7 +230,13 @@ Task<ExitCode> show_delivery(Env& env, std::string delivery);
 Task<ExitCode> redeliver(Env& env, std::string delivery);
 
 Task<ExitCode> list_keys(Env& env);
-Task<ExitCode> create_key(Env& env, std::string name, std::vector<std::string> scopes, std::string expires_in);
+struct KeyOptions {
+  std::string name;
+  std::vector<std::string> scopes;
+  std::string expires_in, organisation, workspace, role;
+  bool person = false;
+};
+Task<ExitCode> create_key(Env& env, KeyOptions options);
 Task<ExitCode> revoke_key(Env& env, std::string id);
 
 ExitCode init_project(const Terminal& terminal, const std::string& directory);

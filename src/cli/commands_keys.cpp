@@ -43,12 +43,16 @@ Task<ExitCode> list_keys(Env& env) {
   co_return ExitCode::Ok;
 }
 
-Task<ExitCode> create_key(Env& env, std::string name, std::vector<std::string> scopes, std::string expires_in) {
+Task<ExitCode> create_key(Env& env, KeyOptions options) {
   JsonArray list;
-  for (const std::string& scope : scopes) list.emplace_back(scope);
-  JsonObject body{{"name", name}, {"scopes", std::move(list)}};
-  if (!expires_in.empty()) {
-    const auto duration = parse_duration(expires_in);
+  for (const std::string& scope : options.scopes) list.emplace_back(scope);
+  JsonObject body{{"name", options.name}, {"scopes", std::move(list)}};
+  if (!options.organisation.empty()) body["organisation"] = options.organisation;
+  if (!options.workspace.empty()) body["workspace"] = options.workspace;
+  if (!options.role.empty()) body["role"] = options.role;
+  if (options.person) body["person"] = true;
+  if (!options.expires_in.empty()) {
+    const auto duration = parse_duration(options.expires_in);
     if (!duration) co_return env.terminal.error({"usage", "--expires-in: " + duration.error().message});
     body["expires"] = to_rfc3339(env.clock.now() + *duration);
   }

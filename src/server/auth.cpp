@@ -11,16 +11,18 @@
 namespace mayfly {
 namespace {
 
-constexpr std::array<std::pair<Scope, std::string_view>, 6> kScopes{{{Scope::Read, "read"},
+constexpr std::array<std::pair<Scope, std::string_view>, 7> kScopes{{{Scope::Read, "read"},
                                                                      {Scope::Invoke, "invoke"},
                                                                      {Scope::Answer, "answer"},
                                                                      {Scope::Deploy, "deploy"},
                                                                      {Scope::Gateway, "gateway"},
+                                                                     {Scope::Files, "files"},
                                                                      {Scope::Admin, "admin"}}};
 constexpr std::string_view kPrefix = "meta/key/";
 constexpr std::size_t kIdBytes = 4, kSecretBytes = 32;
 constexpr std::size_t kNameBytesMax = 100, kKeysMax = 1'000, kKeyTextBytesMax = 200;
 constexpr std::string_view kAccessKeyPrefix = "MAYFLYKEY";
+constexpr std::size_t kOrganisationBytesMax = 64;
 constexpr std::int64_t kHourMs = 3'600'000;
 
 std::string to_row(const ApiKey& key, const std::string& secret_hash, const std::string& sealed) {
@@ -31,6 +33,10 @@ std::string to_row(const ApiKey& key, const std::string& secret_hash, const std:
   out["scopes"] = std::move(scopes);
   if (key.expires) out["expires"] = to_unix_ms(*key.expires);
   if (key.last_used) out["last_used"] = to_unix_ms(*key.last_used);
+  if (key.organisation != kOperatorOrganisation) out["organisation"] = key.organisation;
+  if (key.is_person) out["person"] = true;
+  if (!key.workspace.empty()) out["workspace"] = key.workspace;
+  if (!key.role_max.empty()) out["role_max"] = key.role_max;
   return to_text(out);
 }
 
@@ -39,7 +45,37 @@ std::optional<TimePoint> time_of(const JsonObject& row, std::string_view name) {
   return from_unix_ms(get_int(row, name));
 }
 
-/// The key in `Authorization: Bearer …` or `x-api-key: …`; empty when there is none.
+bool is_operator(const ApiKey& key) {
+  return key.scopes.has(Scope::Admin) && key.organisation == kOperatorOrganisation && key.workspace.empty() && key.role_max.empty();
+}
+
+bool is_organisation(std::string_view name) {
+  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'; };
+  return !name.empty() && name.size() <= kOrganisationBytesMax && std::ranges::all_of(name, fits);
+}
+
+Result<void> check_wanted(const ApiKey& key, TimePoint now) {
+  if (key.name.empty() || key.name.size() > kNameBytesMax || !is_utf8(key.name))
+    return fail("key.invalid", "a key's name has 1 to 100 bytes of UTF-8: say who or what will use it");
+  if (key.scopes.empty())
+    return fail("key.invalid", "a key needs at least one scope of: read, invoke, answer, deploy, gateway, files, admin");
+  if (key.expires && *key.expires <= now) return fail("key.invalid", "the key would have expired already; give a time in the future");
+  if (!is_organisation(key.organisation))
+    return fail("key.invalid", "an organisation's name has 1 to 64 lower-case letters, digits, '-', '_' or '.': choose such a name");
+  if (key.workspace.size() > kNameBytesMax || !is_utf8(key.workspace))
+    return fail("key.invalid", "a workspace's id has at most 100 bytes: list them with `mayfly ws list`");
+  constexpr std::array<std::string_view, 5> kRoles{"", "viewer", "commenter", "editor", "owner"};
+  if (std::ranges::find(kRoles, std::string_view(key.role_max)) == kRoles.end())
+    return fail("key.invalid", "the role of a key is one of: viewer, commenter, editor, owner");
+  return {};
+}
+
+Principal principal_of(const ApiKey& key) {
+  return {key.id, key.name, key.scopes, key.organisation, key.is_person, key.workspace, key.role_max};
+}
+
+}  // namespace
+
 std::string_view presented_key(const net::Headers& headers) {
   if (const auto authorization = headers.find("authorization")) {
     const auto space = authorization->find(' ');
@@ -51,8 +87,6 @@ std::string_view presented_key(const net::Headers& headers) {
   }
   return headers.find("x-api-key").value_or("");
 }
-
-}  // namespace
 
 std::string_view to_string(Scope scope) {
   for (const auto& [candidate, name] : kScopes)
@@ -88,6 +122,10 @@ Task<Result<void>> KeyRing::load() {
     entry.key.created = from_unix_ms(get_int(in, "created"));
     entry.key.expires = time_of(in, "expires");
     entry.key.last_used = time_of(in, "last_used");
+    entry.key.organisation = get_string(in, "organisation", kOperatorOrganisation);
+    entry.key.is_person = get_bool(in, "person");
+    entry.key.workspace = get_string(in, "workspace");
+    entry.key.role_max = get_string(in, "role_max");
     entry.secret_hash = get_string(in, "hash");
     entry.sealed = get_string(in, "sealed");
     if (const auto* scopes = get_array(in, "scopes"))
@@ -103,8 +141,15 @@ Task<Result<void>> KeyRing::load() {
 bool KeyRing::has_admin() const {
   return std::ranges::any_of(keys_, [&](const auto& item) {
     const ApiKey& key = item.second.key;
-    return key.scopes.has(Scope::Admin) && (!key.expires || *key.expires > clock_.now());
+    return is_operator(key) && (!key.expires || *key.expires > clock_.now());
   });
+}
+
+const ApiKey* KeyRing::find(std::string_view id) const {
+  const auto found = keys_.find(id);
+  if (found == keys_.end()) return nullptr;
+  const ApiKey& key = found->second.key;
+  return key.expires && *key.expires <= clock_.now() ? nullptr : &key;
 }
 
 std::vector<ApiKey> KeyRing::list() const {
@@ -126,14 +171,21 @@ Task<Result<void>> KeyRing::write(Entry entry, bool is_new) {
 }
 
 Task<Result<KeyRing::Created>> KeyRing::create(std::string name, Scopes scopes, std::optional<TimePoint> expires) {
-  if (name.empty() || name.size() > kNameBytesMax || !is_utf8(name))
-    co_return fail("key.invalid", "a key's name has 1 to 100 bytes of UTF-8: say who or what will use it");
-  if (scopes.empty()) co_return fail("key.invalid", "a key needs at least one scope of: read, invoke, answer, deploy, gateway, admin");
-  if (expires && *expires <= clock_.now()) co_return fail("key.invalid", "the key would have expired already; give a time in the future");
+  ApiKey wanted;
+  wanted.name = std::move(name);
+  wanted.scopes = scopes;
+  wanted.expires = expires;
+  co_return co_await create(std::move(wanted));
+}
+
+Task<Result<KeyRing::Created>> KeyRing::create(ApiKey wanted) {
+  if (auto ok = check_wanted(wanted, clock_.now()); !ok) co_return fail(ok.error());
   if (keys_.size() >= kKeysMax) co_return fail("key.invalid", "there are 1,000 keys already; revoke some that nobody uses");
   const std::string secret = to_base64url(secure_random_bytes(kSecretBytes));
-  Entry entry{
-      {to_hex(secure_random_bytes(kIdBytes)), std::move(name), scopes, clock_.now(), expires, std::nullopt}, sha256_hex(secret), {}};
+  wanted.id = to_hex(secure_random_bytes(kIdBytes));
+  wanted.created = clock_.now();
+  wanted.last_used.reset();
+  Entry entry{std::move(wanted), sha256_hex(secret), {}};
   const std::string text = "mf_" + entry.key.id + "_" + secret;
   if (box_) entry.sealed = box_->seal(text, std::string(kPrefix) + entry.key.id);
   auto written = co_await write(entry, true);
@@ -147,8 +199,8 @@ Task<Result<KeyRing::Created>> KeyRing::create(std::string name, Scopes scopes, 
 Task<Result<void>> KeyRing::revoke(std::string id) {
   const auto found = keys_.find(id);
   if (found == keys_.end()) co_return fail("key.not_found", "there is no key '" + id + "'; list them with `mayfly keys list`");
-  const auto is_other_admin = [&](const auto& item) { return item.first != id && item.second.key.scopes.has(Scope::Admin); };
-  if (found->second.key.scopes.has(Scope::Admin) && std::ranges::none_of(keys_, is_other_admin))
+  const auto is_other_admin = [&](const auto& item) { return item.first != id && is_operator(item.second.key); };
+  if (is_operator(found->second.key) && std::ranges::none_of(keys_, is_other_admin))
     co_return fail("key.last_admin", "this is the last admin key; create another one first");
   Batch batch;
   batch.deletes.push_back(std::string(kPrefix) + id);
@@ -183,11 +235,14 @@ Result<KeyRing::SigningKey> KeyRing::signing_key(std::string_view access_key_id)
                                                     : Result<std::string>(fail("secret.none", ""));
   if (!text)
     return unknown("the API key '" + key.name + "' cannot sign requests on this server; create a new one with `mayfly keys create`");
-  return SigningKey{std::move(*text), Principal{key.id, key.name, key.scopes}};
+  return SigningKey{std::move(*text), principal_of(key)};
 }
 
 Result<Principal> KeyRing::authenticate(const net::Headers& headers) const {
-  const std::string_view text = presented_key(headers);
+  return authenticate(presented_key(headers));
+}
+
+Result<Principal> KeyRing::authenticate(std::string_view text) const {
   if (text.empty())
     return fail("auth.missing",
                 "this needs an API key; send it as \"Authorization: Bearer mf_…\" (the first start wrote one to admin.key in the data "
@@ -202,7 +257,7 @@ Result<Principal> KeyRing::authenticate(const net::Headers& headers) const {
   const ApiKey& key = found->second.key;
   if (key.expires && *key.expires <= clock_.now())
     return fail("auth.expired", "the API key '" + key.name + "' expired at " + to_rfc3339(*key.expires) + "; ask for a new one");
-  return Principal{key.id, key.name, key.scopes};
+  return principal_of(key);
 }
 
 bool KeyRing::note_use(const std::string& id) {

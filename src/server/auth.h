@@ -50,7 +50,7 @@ struct ApiKey {
 
 /// Who calls.
 struct Principal {
-  std::string key_id;  ///< empty on public routes; of an OAuth token "oauth.ID"
+  std::string key_id;  ///< empty on public routes; of an OAuth token the key that consented
   std::string name;
   Scopes scopes;
   std::string organisation = "default";
@@ -58,6 +58,12 @@ struct Principal {
   std::string workspace;  ///< as in ApiKey
   std::string role_max;
 };
+
+/// The organisation of whoever runs the server: its administrators see the keys of all organisations.
+inline constexpr std::string_view kOperatorOrganisation = "default";
+
+/// The key in `Authorization: Bearer …` or `x-api-key: …`; empty when there is none.
+std::string_view presented_key(const net::Headers& headers);
 
 /// The API keys: rows `meta/key/ID` with the SHA-256 of the secret, and the key's text sealed with the data directory's key, because
 /// whoever checks an AWS signature must know the secret. All of them are in memory. A key's text is `mf_<8 hexadecimal digits>_<43
@@ -71,17 +77,23 @@ class KeyRing {
   bool has_admin() const;
   std::vector<ApiKey> list() const;  ///< by creation
 
+  /// A key that is in force, or null.
+  const ApiKey* find(std::string_view id) const;
+
   struct Created {
     ApiKey key;
     std::string text;  ///< shown once
   };
-  /// Errors: `key.invalid` and those of the store.
+  /// `wanted` says everything but id and times of use. Errors: `key.invalid` and those of the store.
+  Task<Result<Created>> create(ApiKey wanted);
   Task<Result<Created>> create(std::string name, Scopes scopes, std::optional<TimePoint> expires);
-  /// Errors: `key.not_found`, `key.last_admin`.
+  /// Errors: `key.not_found`, `key.last_admin` (of those that may do everything here).
   Task<Result<void>> revoke(std::string id);
 
   /// Reads `Authorization: Bearer KEY` or `x-api-key: KEY`. Errors: `auth.missing`, `auth.invalid`, `auth.expired`.
   Result<Principal> authenticate(const net::Headers& headers) const;
+  /// The same of a key's text.
+  Result<Principal> authenticate(std::string_view text) const;
   /// What a signature with the access key must have been made with. Errors: `sigv4.unknown_key`, `auth.expired`.
   struct SigningKey {
     std::string secret;

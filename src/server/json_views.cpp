@@ -179,6 +179,10 @@ JsonObject key_view(const ApiKey& key) {
           {"access_key_id", KeyRing::access_key_id(key.id)},
           {"name", key.name},
           {"scopes", std::move(scopes)},
+          {"organisation", key.organisation},
+          {"person", key.is_person},
+          {"workspace", key.workspace.empty() ? Json() : Json(key.workspace)},
+          {"role", key.role_max.empty() ? Json() : Json(key.role_max)},
           {"created", to_rfc3339(key.created)},
           {"expires", optional_time(key.expires)},
           {"last_used", optional_time(key.last_used)}};
