@@ -45,6 +45,7 @@ class McpCalls;
 class DeclaredOffer;
 class ProviderSettings;
 class ServerMetrics;
+class TokenRealm;
 
 /// What handlers may use. Owned by App; everything lives on one loop and longer than any request.
 struct AppContext {
@@ -71,6 +72,7 @@ struct AppContext {
   workspace::Workspaces* workspaces = nullptr;
   std::string download_key;  ///< signs the locations of code; new at every start
   KeyRing* keys = nullptr;
+  TokenRealm* mcp_tokens = nullptr;  ///< OAuth at /mcp; null: keys only
   ProviderSettings* providers = nullptr;
   McpCalls* mcp_calls = nullptr;          ///< of functions for MCP clients, under way
   DeclaredOffer* mcp_declared = nullptr;  ///< what projects declare for the MCP server

@@ -162,16 +162,9 @@ Result<void> Router::check_host(const net::Request& request) const {
   return fail("host.not_allowed", "this server answers to localhost only; use http://127.0.0.1, or allow the name with --allow-host");
 }
 
-const TokenRealm* Router::realm_of(const Route& route) const {
-  const auto found = realms_.find(route.info.path);
-  return found == realms_.end() ? nullptr : found->second;
-}
-
 Result<Principal> Router::authorize(const Route& route, const net::Request& request) const {
   if (route.options.any_of.empty() || (route.options.is_open_to && route.options.is_open_to(app_, request))) return Principal{};
-  const TokenRealm* realm = realm_of(route);
-  auto token = realm ? realm->authenticate(request) : std::nullopt;
-  auto principal = token ? std::move(*token) : app_.keys->authenticate(request.headers);
+  auto principal = app_.keys->authenticate(request.headers);
   if (!principal) return principal;
   if (!principal->scopes.has(Scope::Admin) && !principal->scopes.intersects(route.options.any_of)) {
     std::string needed;
@@ -220,10 +213,7 @@ Task<> Router::answer(const Route* route, Call* call) {
   const ErrorShape shape = route->options.error_shape ? route->options.error_shape : to_problem;
   auto principal = authorize(*route, call->request);
   if (!principal) {
-    net::Response refused = shape(principal.error());
-    if (const TokenRealm* realm = realm_of(*route))
-      refused.headers.set("WWW-Authenticate", realm->challenge(call->request, principal.error()));
-    co_await call->responder.send(std::move(refused));
+    co_await call->responder.send(shape(principal.error()));
     co_return;
   }
   call->principal = std::move(*principal);

@@ -49,16 +49,6 @@ struct RouteInfo {
   Described described = Described::Here;
 };
 
-/// Takes other credentials than API keys at one path.
-class TokenRealm {
- public:
-  virtual ~TokenRealm() = default;
-  /// Nothing when the request shows none of its tokens, so that API keys are tried. Errors as KeyRing::authenticate.
-  virtual std::optional<Result<Principal>> authenticate(const net::Request& request) const = 0;
-  /// The WWW-Authenticate field of a refusal (401 or 403).
-  virtual std::string challenge(const net::Request& request, const Error& error) const = 0;
-};
-
 /// Finds the handler of a request: method and path template, where {name} stands for one whole segment and a {name*} at the end for all
 /// that follow, still encoded; the method "*" for any. Checks the Host header (on a
 /// loopback address, against DNS rebinding), the key and its scope, gives every answer a traceparent, and turns errors into answers.
@@ -71,8 +61,6 @@ class Router {
   void add_stream(std::string_view method, std::string_view path, RouteOptions options, StreamHandler handler);
   /// Takes what no route's path fits, in place of 404; it checks keys by itself.
   void set_fallback(StreamHandler handler) { fallback_ = std::move(handler); }
-  /// `realm` outlives the requests.
-  void set_realm(std::string path, TokenRealm* realm) { realms_[std::move(path)] = realm; }
   std::vector<RouteInfo> routes() const;
   AppContext& app() { return app_; }
 
@@ -88,13 +76,11 @@ class Router {
   Match find(const net::Request& request) const;
   Task<> answer(const Route* route, Call* call);
   Result<Principal> authorize(const Route& route, const net::Request& request) const;
-  const TokenRealm* realm_of(const Route& route) const;
   Result<void> check_host(const net::Request& request) const;
 
   AppContext& app_;
   std::vector<std::unique_ptr<Route>> routes_;
   StreamHandler fallback_;
-  std::map<std::string, TokenRealm*, std::less<>> realms_;
 };
 
 }  // namespace mayfly

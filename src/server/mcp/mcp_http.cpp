@@ -7,6 +7,7 @@
 #include "mcp/server/http_rules.h"
 #include "net/sse.h"
 #include "server/problem.h"
+#include "server/token_realm.h"
 
 namespace mayfly {
 namespace {
@@ -103,7 +104,8 @@ std::optional<net::Response> McpHttp::check_request(Call* call, mcp::Client* cli
     client->caller = mcp::Caller{.id = "open", .label = "a caller on this machine"};
     client->caller.scopes = {"read", "invoke"};
   } else {
-    auto principal = app_.keys->authenticate(request.headers);
+    auto token = app_.mcp_tokens ? app_.mcp_tokens->authenticate(request) : std::nullopt;
+    auto principal = token ? std::move(*token) : app_.keys->authenticate(request.headers);
     if (!principal) {
       net::Response refused = to_problem(principal.error());
       if (refused.status == 401) {
@@ -113,6 +115,7 @@ std::optional<net::Response> McpHttp::check_request(Call* call, mcp::Client* cli
         std::string challenge = "Bearer realm=\"mayfly\"";
         if (!metadata_path_.empty()) challenge += ", resource_metadata=\"" + base + metadata_path_ + "\"";
         if (has_key) challenge += ", error=\"invalid_token\"";
+        if (app_.mcp_tokens) challenge = app_.mcp_tokens->challenge(request, principal.error());
         refused.headers.set("WWW-Authenticate", challenge);
       }
       return refused;
@@ -120,6 +123,7 @@ std::optional<net::Response> McpHttp::check_request(Call* call, mcp::Client* cli
     if (!principal->scopes.intersects({Scope::Read, Scope::Invoke, Scope::Files, Scope::Answer, Scope::Admin})) {
       net::Response refused = to_problem({"auth.forbidden", "this key may use nothing of the MCP server; it needs read, invoke or files", Retry::Never});
       refused.headers.set("WWW-Authenticate", "Bearer realm=\"mayfly\", error=\"insufficient_scope\", scope=\"read invoke files\"");
+      if (app_.mcp_tokens) refused.headers.set("WWW-Authenticate", app_.mcp_tokens->challenge(request, {"auth.forbidden", "", Retry::Never}));
       return refused;
     }
     if (!principal->key_id.empty() && app_.keys->note_use(principal->key_id) && app_.tasks) app_.tasks->spawn(app_.keys->store_use(principal->key_id));
