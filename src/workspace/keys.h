@@ -15,6 +15,7 @@
 ///     PPPP/F/WS/g/TIME/ID        what is in the trash, by time
 ///     PPPP/F/WS/i/NODE           to be indexed (search takes it away), with its state and last error
 ///     PPPP/F/WS/k/NODE/LOCK      a lock
+///     PPPP/F/WS/l/ID             a signed link
 ///     PPPP/F/WS/m/NODE/ID        a comment
 ///     PPPP/F/WS/n/NODE           a node
 ///     PPPP/F/WS/o/NUMBER         outbox: an event that is still to be published (same number as `e`)

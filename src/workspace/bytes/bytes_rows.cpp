@@ -84,7 +84,8 @@ Written written_from_record(const JsonObject& record) {
 }
 
 JsonObject to_record(const UploadRequest& request) {
-  JsonObject out{{"path", request.path}, {"size", request.size}, {"options", to_record(request.options)}, {"lifetime", request.lifetime.count()}};
+  JsonObject out{
+      {"path", request.path}, {"size", request.size}, {"options", to_record(request.options)}, {"lifetime", request.lifetime.count()}};
   put(out, "sha256", request.sha256);
   put(out, "content_type", request.content_type);
   return out;
@@ -102,7 +103,10 @@ UploadRequest request_from_record(const JsonObject& record) {
 }
 
 JsonObject to_record(const UploadRow& row) {
-  JsonObject out{{"request", to_record(row.request)}, {"state", row.state}, {"received", row.received}, {"parts", row.parts},
+  JsonObject out{{"request", to_record(row.request)},
+                 {"state", row.state},
+                 {"received", row.received},
+                 {"parts", row.parts},
                  {"expires", to_unix_ms(row.expires)}};
   if (row.written) out["written"] = to_record(*row.written);
   return out;
@@ -120,10 +124,15 @@ UploadRow upload_from_record(const JsonObject& record) {
 }
 
 JsonObject to_record(const UploadPart& part) { return {{"size", part.size}, {"hash", part.hash}}; }
-UploadPart part_from_record(std::int64_t from, const JsonObject& record) { return {from, get_int(record, "size"), get_string(record, "hash")}; }
+UploadPart part_from_record(std::int64_t from, const JsonObject& record) {
+  return {from, get_int(record, "size"), get_string(record, "hash")};
+}
 
 JsonObject to_record(const LinkRow& row) {
-  JsonObject out{{"maker", to_record(row.maker)}, {"single_use", row.single_use}, {"token_hash", row.token_hash}, {"expires", to_unix_ms(row.expires)}};
+  JsonObject out{{"maker", to_record(row.maker)},
+                 {"single_use", row.single_use},
+                 {"token_hash", row.token_hash},
+                 {"expires", to_unix_ms(row.expires)}};
   if (row.upload) {
     out["request"] = to_record(row.request);
   } else {
@@ -150,8 +159,14 @@ LinkRow link_from_record(const JsonObject& record) {
 
 JsonObject to_record(const ImportRow& row) {
   const Import& import = row.import;
-  JsonObject out{{"url", import.url}, {"path", import.path}, {"state", import.state}, {"received", import.received}, {"size", import.size},
-                 {"attempt", import.attempt}, {"created", to_unix_ms(import.created)}, {"updated", to_unix_ms(import.updated)},
+  JsonObject out{{"url", import.url},
+                 {"path", import.path},
+                 {"state", import.state},
+                 {"received", import.received},
+                 {"size", import.size},
+                 {"attempt", import.attempt},
+                 {"created", to_unix_ms(import.created)},
+                 {"updated", to_unix_ms(import.updated)},
                  {"actor", to_record(row.actor)}};
   put(out, "error", import.error);
   if (import.written) out["written"] = to_record(*import.written);

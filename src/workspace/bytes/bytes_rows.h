@@ -34,9 +34,9 @@ UploadPart part_from_record(std::int64_t from, const JsonObject& record);
 struct LinkRow {
   Actor maker;
   bool upload = false, single_use = true;
-  std::string node;              ///< of a download
-  std::uint64_t version = 0;     ///< 0: the newest
-  UploadRequest request;         ///< of an upload
+  std::string node;           ///< of a download
+  std::uint64_t version = 0;  ///< 0: the newest
+  UploadRequest request;      ///< of an upload
   std::string token_hash;
   TimePoint expires{};
 };

@@ -19,7 +19,8 @@ class BytesService final : public Bytes {
 
   Task<Outcome<Upload>> create_upload(Actor actor, std::string workspace, UploadRequest request) override;
   Task<Outcome<Upload>> upload_status(Actor actor, std::string workspace, std::string upload) override;
-  Task<Outcome<Upload>> add_part(Actor actor, std::string workspace, std::string upload, std::int64_t offset, BlobWriter::Finished part) override;
+  Task<Outcome<Upload>> add_part(Actor actor, std::string workspace, std::string upload, std::int64_t offset,
+                                 BlobWriter::Finished part) override;
   Task<Outcome<Written>> complete_upload(Actor actor, std::string workspace, std::string upload, WriteOptions options) override;
   Task<Outcome<void>> abort_upload(Actor actor, std::string workspace, std::string upload) override;
 

@@ -248,7 +248,9 @@ TEST_F(BytesTest, AnUploadLinkCarriesItsRequest) {
 }
 
 TEST_F(BytesTest, AnImportIsRetriedAndLands) {
-  web.answers = {{.status = 503}, {.status = 200, .pieces = {"half"}, .error = Error{"net.reset", "cut", Retry::OutcomeUnknown}}, {.status = 200, .pieces = {"a,b\n", "1,2\n"}}};
+  web.answers = {{.status = 503},
+                 {.status = 200, .pieces = {"half"}, .error = Error{"net.reset", "cut", Retry::OutcomeUnknown}},
+                 {.status = 200, .pieces = {"a,b\n", "1,2\n"}}};
   auto started = run(bytes().import_url(owner, ws, "https://example.com/t.csv?key=hidden", "/t.csv", {}));
   ASSERT_TRUE(started) << started.error().message;
   EXPECT_EQ(started->state, "queued");

@@ -130,7 +130,8 @@ Task<Result<void>> BytesService::gather(std::function<void(std::string_view)> fo
       for (const auto& [key, value] : *all) {
         range.begin = key + '\0';
         auto record = parse_json(value);
-        if (!record || !record->is_object()) co_return fail("store.damaged", "an upload's row cannot be read; nothing is collected before it is gone");
+        if (!record || !record->is_object())
+          co_return fail("store.damaged", "an upload's row cannot be read; nothing is collected before it is gone");
         if (const std::string hash = get_string(record->get_object(), "hash"); !hash.empty()) found(hash);
       }
     }
@@ -151,10 +152,12 @@ Task<Result<std::int64_t>> BytesService::collect(Millis grace) {
   if (auto read = co_await gather([named](std::string_view hash) { named->add(hash); }); !read) co_return std::unexpected(read.error());
   named->sort();
   const auto nameless = std::make_shared<Digests>();
-  auto looked = co_await blobs_.sweep([named, nameless](std::string_view hash) {
-    if (!named->has(hash)) nameless->add(hash);
-    return true;
-  }, grace);
+  auto looked = co_await blobs_.sweep(
+      [named, nameless](std::string_view hash) {
+        if (!named->has(hash)) nameless->add(hash);
+        return true;
+      },
+      grace);
   if (!looked) co_return std::unexpected(looked.error());
   if (nameless->empty()) co_return 0;
   nameless->sort();
@@ -166,7 +169,9 @@ Task<Result<std::int64_t>> BytesService::collect(Millis grace) {
   again->sort();
   auto swept = co_await blobs_.sweep([nameless, again](std::string_view hash) { return !nameless->has(hash) || again->has(hash); }, grace);
   if (!swept) co_return std::unexpected(swept.error());
-  if (swept->removed > 0) log::info("content that nothing named was removed", {{"blobs", std::to_string(swept->removed)}, {"bytes", std::to_string(swept->bytes)}});
+  if (swept->removed > 0)
+    log::info("content that nothing named was removed",
+              {{"blobs", std::to_string(swept->removed)}, {"bytes", std::to_string(swept->bytes)}});
   co_return static_cast<std::int64_t>(swept->bytes);
 }
 

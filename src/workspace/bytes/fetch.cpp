@@ -48,7 +48,8 @@ Task<> write_all(std::shared_ptr<Pipe> pipe) {
 }
 
 bool is_plain(std::string_view text) {
-  return text.size() <= kContentTypeBytesMax && text.contains('/') && std::ranges::all_of(text, [](char c) { return c >= ' ' && c < 0x7f; });
+  return text.size() <= kContentTypeBytesMax && text.contains('/') &&
+         std::ranges::all_of(text, [](char c) { return c >= ' ' && c < 0x7f; });
 }
 
 /// What a server says when it knows nothing better is no news.
@@ -59,7 +60,9 @@ std::string content_type_of(const net::ClientResponse& answer) {
 
 std::unexpected<Error> refused(const net::ClientResponse& answer) {
   const bool passes = answer.status >= 500 || answer.status == 429 || answer.status == 408;
-  const std::string advice = passes ? "" : answer.status == 401 || answer.status == 403 ? "; give a link that needs no login" : "; check the address";
+  const std::string advice = passes                                         ? ""
+                             : answer.status == 401 || answer.status == 403 ? "; give a link that needs no login"
+                                                                            : "; check the address";
   return fail("import.refused", fmt::format("the server answered {}{}", answer.status, advice), passes ? Retry::Safe : Retry::Never);
 }
 
@@ -94,7 +97,8 @@ Task<Result<BytesService::Fetched>> BytesService::fetch(std::string url, std::in
   auto answer = co_await deps_.http->send(std::move(request));
   pipe->ended = true;
   pipe->wake();
-  if (!pipe->written) co_await suspend<bool>([pipe](Resume<bool> resume) { pipe->waiter = std::make_unique<Resume<bool>>(std::move(resume)); });
+  if (!pipe->written)
+    co_await suspend<bool>([pipe](Resume<bool> resume) { pipe->waiter = std::make_unique<Resume<bool>>(std::move(resume)); });
   if (pipe->failed) co_return std::unexpected(*pipe->failed);
   if (!answer) {
     Error error = answer.error();

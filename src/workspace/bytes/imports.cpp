@@ -35,7 +35,8 @@ Task<Outcome<Json>> create_in(Space& space, Files* files, std::shared_ptr<Creati
     auto record = parse_json(value);
     if (record && record->is_object() && is_under_way(import_from_record({}, record->get_object()).import)) ++open;
   }
-  if (open >= kUnderWayMax) co_return refuse("ws.quota", "100 imports are under way in this workspace; wait for them or cancel some", {}, Retry::Safe);
+  if (open >= kUnderWayMax)
+    co_return refuse("ws.quota", "100 imports are under way in this workspace; wait for them or cancel some", {}, Retry::Safe);
   ImportRow& row = creation->row;
   if (!row.options.when.fence) {
     auto node = co_await files->find_in(space, Place::at(row.import.path));
@@ -116,7 +117,8 @@ Task<Outcome<Json>> land_in(Space& space, Files* files, std::shared_ptr<const La
 
 }  // namespace
 
-Task<Outcome<Import>> BytesService::import_url(Actor actor, std::string workspace, std::string url, std::string path, WriteOptions options) {
+Task<Outcome<Import>> BytesService::import_url(Actor actor, std::string workspace, std::string url, std::string path,
+                                               WriteOptions options) {
   auto found = spaces_.find(actor, workspace, Role::Editor);
   if (!found) co_return std::unexpected(found.error());
   if (!deps_.http) co_return refuse("ws.invalid", "this server fetches nothing from the web");
@@ -185,8 +187,10 @@ Task<Result<void>> BytesService::import_once(std::string workspace, std::string 
     auto fetched = co_await fetch(row->import.url, bytes_max, running);
     if (running->cancel.cancelled() || !is_open_) co_return Result<void>{};
     if (fetched) {
-      const auto landing = std::make_shared<const Landing>(Landing{
-          id, {fetched->blob.hash, static_cast<std::int64_t>(fetched->blob.size), fetched->content_type, "import", "from " + net::parse_target(row->import.url)->origin()}});
+      const auto landing =
+          std::make_shared<const Landing>(Landing{id,
+                                                  {fetched->blob.hash, static_cast<std::int64_t>(fetched->blob.size), fetched->content_type,
+                                                   "import", "from " + net::parse_target(row->import.url)->origin()}});
       auto landed = co_await spaces_.mutate(row->actor, workspace, Role::Editor,
                                             [landing, files = &files_](Space& space) { return land_in(space, files, landing); });
       if (landed) co_return Result<void>{};
@@ -199,7 +203,8 @@ Task<Result<void>> BytesService::import_once(std::string workspace, std::string 
     if (attempt == kAttemptsMax) break;
     Millis delay = kDelayFirst;
     for (int i = 1; i < attempt && delay < kDelayMax; ++i) delay *= 2;
-    delay = std::min(delay, kDelayMax) / 2 + Millis{static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(std::min(delay, kDelayMax).count()) / 2 + 1))};
+    delay = std::min(delay, kDelayMax) / 2 +
+            Millis{static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(std::min(delay, kDelayMax).count()) / 2 + 1))};
     if (!co_await sleep_for(clock_, delay, running->cancel.token())) co_return Result<void>{};
   }
   std::string text = failure.code + ": " + failure.message;
@@ -256,7 +261,8 @@ Task<Outcome<std::vector<Import>>> BytesService::imports(Actor actor, std::strin
 Task<Outcome<void>> BytesService::cancel_import(Actor actor, std::string workspace, std::string import) {
   if (import.contains('/')) co_return no_import();
   const auto update = std::make_shared<const Update>(Update{import, "cancelled", {}, 0, true});
-  auto done = co_await spaces_.mutate(std::move(actor), std::move(workspace), Role::Editor, [update](Space& space) { return update_in(space, update); });
+  auto done = co_await spaces_.mutate(std::move(actor), std::move(workspace), Role::Editor,
+                                      [update](Space& space) { return update_in(space, update); });
   if (!done) co_return std::unexpected(done.error());
   std::erase_if(queued_, [&](const auto& entry) { return entry.second == import; });
   if (const auto running = running_.find(import); running != running_.end()) running->second->cancel.cancel();

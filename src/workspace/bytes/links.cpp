@@ -71,8 +71,8 @@ Task<Outcome<Json>> follow_in(Space& space, Spaces* spaces, Files* files, std::s
 
 }  // namespace
 
-Task<Outcome<SignedLink>> BytesService::download_link(Actor actor, std::string workspace, Place place, std::uint64_t version, Millis lifetime,
-                                                      bool single_use) {
+Task<Outcome<SignedLink>> BytesService::download_link(Actor actor, std::string workspace, Place place, std::uint64_t version,
+                                                      Millis lifetime, bool single_use) {
   auto found = spaces_.find(actor, workspace, Role::Viewer);
   if (!found) co_return std::unexpected(found.error());
   // Also checks that the version is there.
@@ -122,9 +122,8 @@ Task<Outcome<Bytes::LinkTarget>> BytesService::follow(std::string token, bool up
   const auto following = std::make_shared<Following>();
   following->token = *parsed;
   following->upload = upload;
-  auto done = co_await spaces_.mutate(actor, id, Role::Viewer, [this, following](Space& space) {
-    return follow_in(space, &spaces_, &files_, following);
-  });
+  auto done = co_await spaces_.mutate(actor, id, Role::Viewer,
+                                      [this, following](Space& space) { return follow_in(space, &spaces_, &files_, following); });
   if (!done) {
     if (done.error().code == "ws.not_found") co_return link_invalid();
     co_return std::unexpected(done.error());

@@ -73,7 +73,8 @@ class FlatFiles final : public Files {
     ++broken;
     co_return Outcome<void>{};
   }
-  Task<Outcome<Written>> write(Actor actor, std::string workspace, Place place, std::string bytes, std::string type, WriteOptions options) override {
+  Task<Outcome<Written>> write(Actor actor, std::string workspace, Place place, std::string bytes, std::string type,
+                               WriteOptions options) override {
     auto hash = co_await spaces_.dependencies().blobs->put(bytes);
     const Content content{*hash, static_cast<std::int64_t>(bytes.size()), type, "write", {}};
     const auto out = std::make_shared<Written>();

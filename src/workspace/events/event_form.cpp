@@ -57,9 +57,11 @@ trigger::Event to_cloud_event(const FileEvent& event) {
 }
 
 bool wants(const EventFilter& filter, const FileEvent& event) {
-  if (!filter.types.empty() && std::ranges::none_of(filter.types, [&](const std::string& type) { return fits_type(type, event.type); })) return false;
+  if (!filter.types.empty() && std::ranges::none_of(filter.types, [&](const std::string& type) { return fits_type(type, event.type); }))
+    return false;
   if (!filter.actor.empty() && filter.actor != event.actor) return false;
-  if (!filter.path_prefix.empty() && !either_path(event, [&](const std::string& path) { return lies_under(path, filter.path_prefix); })) return false;
+  if (!filter.path_prefix.empty() && !either_path(event, [&](const std::string& path) { return lies_under(path, filter.path_prefix); }))
+    return false;
   return filter.glob.empty() || either_path(event, [&](const std::string& path) { return matches_glob(path, filter.glob); });
 }
 

@@ -96,8 +96,8 @@ Task<bool> EventsService::wait_for_event(std::string workspace, Millis wait, Can
   co_return !passed && !cancel.cancelled() && is_open_;
 }
 
-Task<Outcome<EventPage>> EventsService::list(Actor actor, std::string workspace, EventFilter filter, std::uint64_t cursor, std::size_t limit,
-                                             Millis wait, CancelToken cancel) {
+Task<Outcome<EventPage>> EventsService::list(Actor actor, std::string workspace, EventFilter filter, std::uint64_t cursor,
+                                             std::size_t limit, Millis wait, CancelToken cancel) {
   if (auto valid = check_filter(filter); !valid) co_return std::unexpected(valid.error());
   limit = limit == 0 ? kPageDefault : std::min(limit, kPageMax);
   const auto until = clock_.monotonic() + std::clamp(wait, Millis{0}, kWaitMax);
@@ -127,8 +127,10 @@ Task<Outcome<EventPage>> EventsService::read_page(std::string workspace, EventFi
     if (!oldest) co_return std::unexpected(Refusal(oldest.error()));
     if (!oldest->empty())
       if (const std::uint64_t first = number_of_key(oldest->front().first); first > cursor + 1)
-        co_return refuse("ws.cursor_expired", "the events after this cursor are not kept any more; list what there is and go on from the cursor " +
-                                                  std::to_string(first - 1), {{"oldest", first}, {"cursor", first - 1}});
+        co_return refuse(
+            "ws.cursor_expired",
+            "the events after this cursor are not kept any more; list what there is and go on from the cursor " + std::to_string(first - 1),
+            {{"oldest", first}, {"cursor", first - 1}});
     range.begin = keys::row(partition, workspace, 'e', keys::number(cursor + 1));
   }
   for (std::size_t scanned = 0; scanned < kScannedMax;) {

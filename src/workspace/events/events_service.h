@@ -18,8 +18,8 @@ class EventsService final : public Events {
   Task<> stop() override;
   void crash() override;
 
-  Task<Outcome<EventPage>> list(Actor actor, std::string workspace, EventFilter filter, std::uint64_t cursor, std::size_t limit, Millis wait,
-                                CancelToken cancel) override;
+  Task<Outcome<EventPage>> list(Actor actor, std::string workspace, EventFilter filter, std::uint64_t cursor, std::size_t limit,
+                                Millis wait, CancelToken cancel) override;
   Task<Outcome<std::uint64_t>> newest(Actor actor, std::string workspace) override;
 
   Task<Outcome<NewWebhook>> create_webhook(Actor actor, std::string workspace, std::string url, EventFilter filter) override;

@@ -22,7 +22,8 @@ struct Receiver final : net::HttpClient {
   explicit Receiver(SimClock& the_clock) : clock(the_clock) {}
   Task<Result<net::ClientResponse>> send(net::ClientRequest request) override {
     auto event = parse_json(request.body);
-    got.push_back({request.url, request.headers, event && event->is_object() ? event->get_object() : JsonObject(), request.body, clock.now()});
+    got.push_back(
+        {request.url, request.headers, event && event->is_object() ? event->get_object() : JsonObject(), request.body, clock.now()});
     net::ClientResponse out;
     out.status = status.contains(request.url) ? status.at(request.url) : 200;
     co_return out;
@@ -69,8 +70,14 @@ class EventsTest : public ServiceTest {
   void furnish(ServiceLife& life) override {
     backings.push_back(std::make_unique<Backing>());
     Backing& back = *backings.back();
-    back.engine = engine::make_engine({.executor = io.get_executor(), .store = &life.store, .blobs = &blobs, .clock = &life.clock, .random = &life.random,
-                                       .programs = &back, .steps = &back}, {.partitions = 4});
+    back.engine = engine::make_engine({.executor = io.get_executor(),
+                                       .store = &life.store,
+                                       .blobs = &blobs,
+                                       .clock = &life.clock,
+                                       .random = &life.random,
+                                       .programs = &back,
+                                       .steps = &back},
+                                      {.partitions = 4});
     ASSERT_TRUE(run(back.engine->take_leases()));
     queue::QueueDependencies queues{.executor = io.get_executor()};
     queues.store = &life.store;

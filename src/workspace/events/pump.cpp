@@ -46,8 +46,9 @@ Task<> EventsService::pump(std::string workspace) {
     const int failures = ++failures_[workspace];
     Millis delay = kRetryFirst;
     for (int i = 1; i < failures && delay < kRetryMax; ++i) delay *= 2;
-    log::warn("events of a workspace wait to be sent",
-              {{"workspace", workspace}, {"code", sent.error().code}, {"error", sent.error().message}, {"failures", std::to_string(failures)}});
+    log::warn(
+        "events of a workspace wait to be sent",
+        {{"workspace", workspace}, {"code", sent.error().code}, {"error", sent.error().message}, {"failures", std::to_string(failures)}});
     marked_.insert(workspace);
     retries_[workspace] = clock_.call_after(std::min(delay, kRetryMax), [this, workspace] {
       // The timer must not end itself while it runs.
@@ -114,7 +115,8 @@ Task<Result<void>> EventsService::send(FileEvent event, std::vector<Webhook> hoo
     if (error.retry != Retry::Never)
       again = error;
     else
-      log::error("an event of a workspace is refused", {{"event", cloud.id}, {"to", std::string(to)}, {"code", error.code}, {"error", error.message}});
+      log::error("an event of a workspace is refused",
+                 {{"event", cloud.id}, {"to", std::string(to)}, {"code", error.code}, {"error", error.message}});
   };
   if (auto published = co_await deps_.triggers->publish(cloud, {}); !published) note(published.error(), "triggers");
   for (const Webhook& hook : hooks) {

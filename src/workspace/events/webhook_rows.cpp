@@ -14,7 +14,8 @@ std::unexpected<Refusal> invalid(std::string message) { return refuse("ws.invali
 
 bool is_type(std::string_view type) {
   if (type.ends_with(".*")) type.remove_suffix(2);
-  return !type.empty() && type.size() <= 64 && std::ranges::all_of(type, [](char c) { return (c >= 'a' && c <= 'z') || c == '.' || c == '_'; });
+  return !type.empty() && type.size() <= 64 &&
+         std::ranges::all_of(type, [](char c) { return (c >= 'a' && c <= 'z') || c == '.' || c == '_'; });
 }
 
 }  // namespace
@@ -35,9 +36,11 @@ JsonObject to_json(const EventFilter& filter) {
 Outcome<void> check_filter(const EventFilter& filter) {
   if (filter.types.size() > kTypesMax) return invalid("a filter has at most 50 types; use a prefix such as \"file.*\"");
   for (const std::string& type : filter.types)
-    if (!is_type(type)) return invalid("'" + to_utf8_lossy(type.substr(0, 64)) + "' is no type of events; write \"file.updated\" or \"file.*\"");
+    if (!is_type(type))
+      return invalid("'" + to_utf8_lossy(type.substr(0, 64)) + "' is no type of events; write \"file.updated\" or \"file.*\"");
   for (const std::string* text : {&filter.path_prefix, &filter.glob, &filter.actor})
-    if (text->size() > kTextBytesMax || !is_utf8(*text)) return invalid("path_prefix, glob and actor are UTF-8 of at most 2048 bytes; shorten them");
+    if (text->size() > kTextBytesMax || !is_utf8(*text))
+      return invalid("path_prefix, glob and actor are UTF-8 of at most 2048 bytes; shorten them");
   if (!filter.path_prefix.empty() && !filter.path_prefix.starts_with('/')) return invalid("path_prefix starts with '/'");
   return {};
 }
@@ -64,7 +67,10 @@ Outcome<EventFilter> filter_from_json(const JsonObject& given) {
 }
 
 JsonObject to_record(const Webhook& webhook) {
-  JsonObject out{{"url", webhook.url}, {"filter", to_json(webhook.filter)}, {"enabled", webhook.enabled}, {"created_by", webhook.created_by},
+  JsonObject out{{"url", webhook.url},
+                 {"filter", to_json(webhook.filter)},
+                 {"enabled", webhook.enabled},
+                 {"created_by", webhook.created_by},
                  {"created", to_unix_ms(webhook.created)}};
   if (!webhook.disabled_reason.empty()) out["disabled_reason"] = webhook.disabled_reason;
   return out;

@@ -42,7 +42,8 @@ Outcome<void> apply(Webhook& webhook, const JsonObject& changes) {
       if (!filter) return std::unexpected(filter.error());
       webhook.filter = *std::move(filter);
     } else {
-      return refuse("ws.invalid", "'" + std::string(key.substr(0, 64)) + "' cannot be changed so; give url (text), enabled (true or false) or filter (object)");
+      return refuse("ws.invalid", "'" + std::string(key.substr(0, 64)) +
+                                      "' cannot be changed so; give url (text), enabled (true or false) or filter (object)");
     }
   }
   return {};
@@ -173,7 +174,8 @@ Task<Outcome<std::vector<trigger::DeliveryRecord>>> EventsService::deliveries(Ac
   if (!found) co_return std::unexpected(found.error());
   auto hook = co_await find_webhook(actor, found->id, webhook);
   if (!hook) co_return std::unexpected(hook.error());
-  auto all = co_await deps_.triggers->deliveries("webhook:" + endpoint_name(found->id, hook->id), std::clamp<std::size_t>(limit, 1, kDeliveriesMax));
+  auto all = co_await deps_.triggers->deliveries("webhook:" + endpoint_name(found->id, hook->id),
+                                                 std::clamp<std::size_t>(limit, 1, kDeliveriesMax));
   if (!all) co_return std::unexpected(Refusal(all.error()));
   co_return *std::move(all);
 }

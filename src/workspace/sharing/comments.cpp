@@ -9,17 +9,22 @@ namespace {
 constexpr std::size_t kCommentsMax = 1'000;
 constexpr std::size_t kTextBytesMax = 10'000;
 
-std::unexpected<Refusal> no_comment() { return refuse("ws.not_found", "there is no such comment in this workspace; list the file's comments first"); }
+std::unexpected<Refusal> no_comment() {
+  return refuse("ws.not_found", "there is no such comment in this workspace; list the file's comments first");
+}
 
 Outcome<void> check_text(const std::string& text) {
-  if (text.empty() || text.size() > kTextBytesMax || !is_utf8(text)) return refuse("ws.invalid", "a comment is UTF-8 text of 1 to 10000 bytes");
+  if (text.empty() || text.size() > kTextBytesMax || !is_utf8(text))
+    return refuse("ws.invalid", "a comment is UTF-8 text of 1 to 10000 bytes");
   return {};
 }
 
 /// Ids start with the node's: "NODE.ULID".
 std::optional<std::string> key_of(const Space& space, const std::string& id) {
   const std::size_t dot = id.find('.');
-  const bool is_plain = id.size() <= 100 && std::ranges::all_of(id, [](char c) { return c == '_' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+  const bool is_plain = id.size() <= 100 && std::ranges::all_of(id, [](char c) {
+                          return c == '_' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+                        });
   if (dot == std::string::npos || !is_plain) return std::nullopt;
   return space.row('m', id.substr(0, dot) + "/" + id.substr(dot + 1));
 }
@@ -39,7 +44,8 @@ Task<Outcome<Json>> add_in(Space& space, Files* files, std::shared_ptr<Addition>
   if (all->size() >= kCommentsMax) co_return refuse("ws.quota", "a file has at most 1000 comments; remove resolved ones first");
   if (!comment.reply_to.empty()) {
     const auto key = key_of(space, comment.reply_to);
-    const bool is_here = key && comment.reply_to.starts_with(node->id + ".") && std::ranges::any_of(*all, [&](const auto& row) { return row.first == *key; });
+    const bool is_here = key && comment.reply_to.starts_with(node->id + ".") &&
+                         std::ranges::any_of(*all, [&](const auto& row) { return row.first == *key; });
     if (!is_here) co_return no_comment();
   }
   comment.id = node->id + "." + addition->ulid;

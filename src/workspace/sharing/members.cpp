@@ -15,7 +15,9 @@ std::unexpected<Refusal> invalid(std::string message) { return refuse("ws.invali
 Outcome<void> check(const Member& member, TimePoint now) {
   const bool is_plain = !member.actor.empty() && member.actor.size() <= kActorBytesMax &&
                         std::ranges::all_of(member.actor, [](char c) { return c > ' ' && c < 0x7f; });
-  if (!is_plain) return invalid("a member is named by an actor such as \"key:1a2b3c4d\" or \"agent:NAME\", in ASCII of at most 200 characters without spaces");
+  if (!is_plain)
+    return invalid(
+        "a member is named by an actor such as \"key:1a2b3c4d\" or \"agent:NAME\", in ASCII of at most 200 characters without spaces");
   if (member.actor == "system" || member.actor.starts_with("link:")) return invalid("'" + member.actor + "' cannot be a member");
   if (member.role == Role::None) return invalid("a member's role is viewer, commenter, editor or owner; remove the member instead");
   if (member.label.size() > kLabelBytesMax || !is_utf8(member.label)) return invalid("a member's label is UTF-8 of at most 400 bytes");
@@ -25,7 +27,8 @@ Outcome<void> check(const Member& member, TimePoint now) {
 
 /// Somebody must be there who may do everything, and for good.
 bool has_owner(const Workspace& workspace) {
-  return std::ranges::any_of(workspace.members, [](const auto& entry) { return entry.second.role == Role::Owner && !entry.second.expires; });
+  return std::ranges::any_of(workspace.members,
+                             [](const auto& entry) { return entry.second.role == Role::Owner && !entry.second.expires; });
 }
 
 std::unexpected<Refusal> last_owner() {
@@ -48,7 +51,8 @@ Task<Outcome<Json>> put_in(Space& space, std::shared_ptr<Member> wanted) {
   Workspace workspace = space.workspace();
   const auto before = workspace.members.find(wanted->actor);
   const bool is_new = before == workspace.members.end();
-  if (is_new && workspace.members.size() >= kMembersMax) co_return refuse("ws.quota", "a workspace has at most 200 members; remove some first");
+  if (is_new && workspace.members.size() >= kMembersMax)
+    co_return refuse("ws.quota", "a workspace has at most 200 members; remove some first");
   wanted->added = is_new ? space.now() : before->second.added;
   wanted->added_by = is_new ? space.actor().id : before->second.added_by;
   JsonObject data{{"member", wanted->actor}, {"role", to_string(wanted->role)}};
@@ -92,14 +96,16 @@ Task<Outcome<std::vector<Member>>> SharingService::members(Actor actor, std::str
 
 Task<Outcome<Member>> SharingService::put_member(Actor actor, std::string workspace, Member member) {
   const auto wanted = std::make_shared<Member>(std::move(member));
-  auto done = co_await spaces_.mutate(std::move(actor), std::move(workspace), Role::Owner, [wanted](Space& space) { return put_in(space, wanted); });
+  auto done = co_await spaces_.mutate(std::move(actor), std::move(workspace), Role::Owner,
+                                      [wanted](Space& space) { return put_in(space, wanted); });
   if (!done) co_return std::unexpected(done.error());
   co_return *wanted;
 }
 
 Task<Outcome<void>> SharingService::remove_member(Actor actor, std::string workspace, std::string member) {
   const auto name = std::make_shared<const std::string>(std::move(member));
-  auto done = co_await spaces_.mutate(std::move(actor), std::move(workspace), Role::Owner, [name](Space& space) { return remove_in(space, name); });
+  auto done =
+      co_await spaces_.mutate(std::move(actor), std::move(workspace), Role::Owner, [name](Space& space) { return remove_in(space, name); });
   if (!done) co_return std::unexpected(done.error());
   co_return Outcome<void>{};
 }

@@ -18,8 +18,8 @@ constexpr std::string_view kPrefix = "scrypt$";
 
 std::string scrypt(const std::string& password, const std::string& salt) {
   std::string key(kKeyBytes, '\0');
-  const int done = EVP_PBE_scrypt(password.data(), password.size(), reinterpret_cast<const unsigned char*>(salt.data()), salt.size(), kCost, kBlocks,
-                                  kParallel, kMemoryBytesMax, reinterpret_cast<unsigned char*>(key.data()), key.size());
+  const int done = EVP_PBE_scrypt(password.data(), password.size(), reinterpret_cast<const unsigned char*>(salt.data()), salt.size(), kCost,
+                                  kBlocks, kParallel, kMemoryBytesMax, reinterpret_cast<unsigned char*>(key.data()), key.size());
   return done == 1 ? key : std::string();
 }
 
@@ -31,14 +31,16 @@ Passwords::~Passwords() {
 }
 
 Task<Result<std::string>> Passwords::derive(std::string password, std::string salt) {
-  if (*waiting_ >= kWaitingMax) co_return fail("link.password", "too many passwords are being checked; try again in a few seconds", Retry::Safe);
+  if (*waiting_ >= kWaitingMax)
+    co_return fail("link.password", "too many passwords are being checked; try again in a few seconds", Retry::Safe);
   if (!worker_) worker_ = std::make_unique<asio::thread_pool>(1);
   ++*waiting_;
   const std::shared_ptr<int> waiting = waiting_;
-  std::string key = co_await suspend<std::string>([this, password = std::move(password), salt = std::move(salt)](Resume<std::string> resume) mutable {
-    asio::post(*worker_, [guard = asio::make_work_guard(executor_), password = std::move(password), salt = std::move(salt),
-                          resume = std::move(resume)]() mutable { resume(scrypt(password, salt)); });
-  });
+  std::string key =
+      co_await suspend<std::string>([this, password = std::move(password), salt = std::move(salt)](Resume<std::string> resume) mutable {
+        asio::post(*worker_, [guard = asio::make_work_guard(executor_), password = std::move(password), salt = std::move(salt),
+                              resume = std::move(resume)]() mutable { resume(scrypt(password, salt)); });
+      });
   --*waiting;
   if (key.empty()) co_return fail("link.password", "the password could not be checked for want of memory; try again", Retry::Safe);
   co_return key;

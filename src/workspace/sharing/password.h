@@ -12,7 +12,8 @@ class thread_pool;
 
 namespace mayfly::workspace {
 
-/// Passwords of links: scrypt (RFC 7914) with N = 2^15, r = 8, p = 1, on a thread of its own since one takes a tenth of a second and 32 MiB.
+/// Passwords of links: scrypt (RFC 7914) with N = 2^15, r = 8, p = 1, on a thread of its own since one takes a tenth of a second and 32
+/// MiB.
 class Passwords {
  public:
   explicit Passwords(Executor executor);

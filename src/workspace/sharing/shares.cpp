@@ -32,7 +32,8 @@ Task<Outcome<Json>> create_in(Space& space, Files* files, std::shared_ptr<Creati
     co_return invalid("a file can be shared for download only; share its folder to receive uploads");
   auto all = co_await space.rows().scan(KeyRange::prefix(space.prefix('s')), kSharesMax);
   if (!all) co_return std::unexpected(Refusal(all.error()));
-  if (all->size() >= kSharesMax) co_return refuse("ws.quota", "a workspace has at most 1000 share links; revoked and expired ones go after 30 days");
+  if (all->size() >= kSharesMax)
+    co_return refuse("ws.quota", "a workspace has at most 1000 share links; revoked and expired ones go after 30 days");
   share.node = node->id;
   share.path = node->path;
   share.created_by = space.actor().id;
@@ -78,7 +79,8 @@ Task<Outcome<Json>> open_in(Space& space, Files* files, std::shared_ptr<Opening>
   if (!*record) co_return link_invalid();
   ShareRow row = share_from_record(opening->token.id, **record);
   // Once more: it was looked at before, outside this commit.
-  if (!opening->token.fits(row.token_hash) || !is_open(row.share, space.now()) || row.password != opening->password) co_return link_invalid();
+  if (!opening->token.fits(row.token_hash) || !is_open(row.share, space.now()) || row.password != opening->password)
+    co_return link_invalid();
   auto node = co_await files->find_in(space, Place::of(row.share.node));
   if (!node) {
     if (node.error().code == "ws.not_found") co_return link_invalid();
@@ -150,7 +152,8 @@ Task<Outcome<std::vector<Share>>> SharingService::shares(Actor actor, std::strin
 
 Task<Outcome<void>> SharingService::revoke_share(Actor actor, std::string workspace, std::string share) {
   const auto id = std::make_shared<const std::string>(std::move(share));
-  auto done = co_await spaces_.mutate(std::move(actor), std::move(workspace), Role::Editor, [id](Space& space) { return revoke_in(space, id); });
+  auto done =
+      co_await spaces_.mutate(std::move(actor), std::move(workspace), Role::Editor, [id](Space& space) { return revoke_in(space, id); });
   if (!done) co_return std::unexpected(done.error());
   co_return Outcome<void>{};
 }
@@ -188,7 +191,8 @@ Task<Outcome<Sharing::Opened>> SharingService::open_share(std::string token, std
   if (!*record) co_return link_invalid();
   const ShareRow row = share_from_record(parsed->id, **record);
   if (!parsed->fits(row.token_hash) || !is_open(row.share, clock_.now())) co_return link_invalid();
-  if (auto right = co_await check_password(row.share.id, row.password, std::move(password)); !right) co_return std::unexpected(right.error());
+  if (auto right = co_await check_password(row.share.id, row.password, std::move(password)); !right)
+    co_return std::unexpected(right.error());
   Actor guest = system_actor(workspace);
   guest.administrator = false;
   guest.id = "link:" + row.share.id;

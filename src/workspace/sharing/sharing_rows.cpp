@@ -21,8 +21,8 @@ std::string_view to_string(ShareKind kind) {
 
 JsonObject to_record(const ShareRow& row) {
   const Share& share = row.share;
-  JsonObject out{{"node", share.node}, {"kind", to_string(share.kind)}, {"created_by", share.created_by}, {"opened", share.opened},
-                 {"created", to_unix_ms(share.created)}, {"token_hash", row.token_hash}};
+  JsonObject out{{"node", share.node},     {"kind", to_string(share.kind)},        {"created_by", share.created_by},
+                 {"opened", share.opened}, {"created", to_unix_ms(share.created)}, {"token_hash", row.token_hash}};
   put(out, "label", share.label);
   put(out, "password", row.password);
   if (share.expires) out["expires"] = to_unix_ms(*share.expires);
@@ -52,8 +52,12 @@ ShareRow share_from_record(std::string id, const JsonObject& record) {
 
 JsonObject to_record(const TransferRow& row) {
   const Transfer& transfer = row.transfer;
-  JsonObject out{{"state", transfer.state}, {"offered_by", transfer.offered_by}, {"keeps", to_string(transfer.keeps)},
-                 {"created", to_unix_ms(transfer.created)}, {"expires", to_unix_ms(transfer.expires)}, {"token_hash", row.token_hash}};
+  JsonObject out{{"state", transfer.state},
+                 {"offered_by", transfer.offered_by},
+                 {"keeps", to_string(transfer.keeps)},
+                 {"created", to_unix_ms(transfer.created)},
+                 {"expires", to_unix_ms(transfer.expires)},
+                 {"token_hash", row.token_hash}};
   put(out, "accepted_by", transfer.accepted_by);
   put(out, "note", transfer.note);
   put(out, "offered_label", row.offered_label);
@@ -76,7 +80,10 @@ TransferRow transfer_from_record(std::string id, const JsonObject& record) {
 }
 
 JsonObject to_record(const Comment& comment) {
-  JsonObject out{{"text", comment.text}, {"author", comment.author}, {"author_label", comment.author_label}, {"created", to_unix_ms(comment.created)},
+  JsonObject out{{"text", comment.text},
+                 {"author", comment.author},
+                 {"author_label", comment.author_label},
+                 {"created", to_unix_ms(comment.created)},
                  {"updated", to_unix_ms(comment.updated)}};
   put(out, "reply_to", comment.reply_to);
   if (comment.line > 0) out["line"] = comment.line;

@@ -139,7 +139,8 @@ Task<> SharingService::expire_in(std::string workspace) {
   if (due->empty()) co_return;
   auto done = co_await spaces_.mutate(actor, workspace, Role::Viewer, [due](Space& space) { return expire_rows(space, due); });
   if (!done && done.error().code != "ws.not_found")
-    log::warn("what has expired in a workspace could not be ended; it opens nothing all the same", {{"workspace", workspace}, {"error", done.error().message}});
+    log::warn("what has expired in a workspace could not be ended; it opens nothing all the same",
+              {{"workspace", workspace}, {"error", done.error().message}});
 }
 
 }  // namespace mayfly::workspace

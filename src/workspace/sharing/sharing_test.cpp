@@ -109,7 +109,8 @@ TEST_F(SharingTest, WrongRevokedExpiredAndGuessedLinksAreAllTheSameError) {
   guessed.back() = guessed.back() == 'A' ? 'B' : 'A';
   const std::string unknown = ws + ".sh_01ARZ3NDEKTSV4RRFFQ69G5FAV." + std::string(43, 'A');
   std::string first;
-  for (const std::string& token : {made->token, expiring->token, guessed, unknown, std::string("nonsense"), std::string(), "ws_nope" + unknown}) {
+  for (const std::string& token :
+       {made->token, expiring->token, guessed, unknown, std::string("nonsense"), std::string(), "ws_nope" + unknown}) {
     auto opened = run(sharing().open_share(token, ""));
     ASSERT_FALSE(opened) << token;
     EXPECT_EQ(opened.error().code, "link.invalid");
@@ -194,6 +195,7 @@ TEST_F(SharingTest, CommentsBelongToTheirAuthors) {
   ASSERT_TRUE(run(sharing().put_member(owner, ws, member(other.id, Role::Commenter))));
   auto added = run(sharing().add_comment(other, ws, Place::at("/note.txt"), comment));
   ASSERT_TRUE(added) << added.error().message;
+  pass(Millis{5});
   Comment reply;
   reply.text = "yes";
   reply.reply_to = added->id;

@@ -56,7 +56,8 @@ Task<Outcome<Json>> cancel_in(Space& space, std::shared_ptr<const std::string> i
   if (!*record) co_return refuse("ws.not_found", "there is no such transfer in this workspace; list them first");
   TransferRow row = transfer_from_record(*id, **record);
   if (row.transfer.state == "cancelled") co_return Json(nullptr);
-  if (row.transfer.state != "offered") co_return refuse("ws.conflict", "the transfer is " + row.transfer.state + " already and cannot be cancelled");
+  if (row.transfer.state != "offered")
+    co_return refuse("ws.conflict", "the transfer is " + row.transfer.state + " already and cannot be cancelled");
   row.transfer.state = "cancelled";
   space.rows().put(key, to_text(to_record(row)));
   tell(space, "transfer.cancelled", row.transfer);
@@ -104,7 +105,8 @@ Workspace handed_over(const Spaces& spaces, const Workspace& before, const Trans
       out.members[transfer.offered_by] = std::move(keeper);
   }
   if (before.owner != transfer.offered_by)
-    if (const auto old = out.members.find(before.owner); old != out.members.end()) old->second.role = std::min(old->second.role, Role::Editor);
+    if (const auto old = out.members.find(before.owner); old != out.members.end())
+      old->second.role = std::min(old->second.role, Role::Editor);
   Member owner;
   owner.actor = person.id;
   owner.label = person.label;
@@ -123,12 +125,14 @@ Task<Outcome<Json>> accept_in(Space& space, Spaces* spaces, Files* files, std::s
   const auto found = std::ranges::find_if(*all, [&](const TransferRow& row) { return row.transfer.id == acceptance->token.id; });
   if (found == all->end() || !acceptance->token.fits(found->token_hash)) co_return link_invalid();
   // The answer to the first one was lost.
-  if (found->transfer.state == "accepted" && found->transfer.accepted_by == acceptance->person.id && space.workspace().owner == acceptance->person.id) {
+  if (found->transfer.state == "accepted" && found->transfer.accepted_by == acceptance->person.id &&
+      space.workspace().owner == acceptance->person.id) {
     acceptance->workspace = space.workspace();
     co_return Json(nullptr);
   }
   if (!is_open(found->transfer, space.now())) co_return link_invalid();
-  if (auto broken = co_await files->break_all_in(space, "the workspace was handed over"); !broken) co_return std::unexpected(broken.error());
+  if (auto broken = co_await files->break_all_in(space, "the workspace was handed over"); !broken)
+    co_return std::unexpected(broken.error());
   found->transfer.state = "accepted";
   found->transfer.accepted_by = acceptance->person.id;
   for (TransferRow& row : *all) {
@@ -147,7 +151,8 @@ Task<Outcome<Json>> accept_in(Space& space, Spaces* spaces, Files* files, std::s
 
 }  // namespace
 
-Task<Outcome<NewTransfer>> SharingService::offer_transfer(Actor actor, std::string workspace, Role keeps, std::string note, Millis lifetime) {
+Task<Outcome<NewTransfer>> SharingService::offer_transfer(Actor actor, std::string workspace, Role keeps, std::string note,
+                                                          Millis lifetime) {
   auto found = spaces_.find(actor, workspace, Role::Owner);
   if (!found) co_return std::unexpected(found.error());
   if (note.size() > kNoteBytesMax || !is_utf8(note)) co_return refuse("ws.invalid", "a note is UTF-8 of at most 2000 bytes");
@@ -182,7 +187,8 @@ Task<Outcome<std::vector<Transfer>>> SharingService::transfers(Actor actor, std:
 
 Task<Outcome<void>> SharingService::cancel_transfer(Actor actor, std::string workspace, std::string transfer) {
   const auto id = std::make_shared<const std::string>(std::move(transfer));
-  auto done = co_await spaces_.mutate(std::move(actor), std::move(workspace), Role::Owner, [id](Space& space) { return cancel_in(space, id); });
+  auto done =
+      co_await spaces_.mutate(std::move(actor), std::move(workspace), Role::Owner, [id](Space& space) { return cancel_in(space, id); });
   if (!done) co_return std::unexpected(done.error());
   co_return Outcome<void>{};
 }
@@ -226,9 +232,8 @@ Task<Outcome<Workspace>> SharingService::accept_transfer(Actor person, std::stri
   claimant.only_workspace = workspace->id;
   claimant.role_max = Role::Owner;
   const std::string id = workspace->id;
-  auto done = co_await spaces_.mutate(std::move(claimant), id, Role::Viewer, [this, acceptance](Space& space) {
-    return accept_in(space, &spaces_, &files_, acceptance);
-  });
+  auto done = co_await spaces_.mutate(std::move(claimant), id, Role::Viewer,
+                                      [this, acceptance](Space& space) { return accept_in(space, &spaces_, &files_, acceptance); });
   if (!done) co_return std::unexpected(done.error());
   co_return acceptance->workspace;
 }
