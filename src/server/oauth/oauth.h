@@ -15,7 +15,7 @@ namespace mayfly {
 class OAuthServer {
  public:
   virtual ~OAuthServer() = default;
-  /// Once `store` and `keys` of the context are open. Errors: those of the store, `store.damaged`.
+  /// Once `store`, `keys` and `http` of the context are there. Errors: those of the store, `store.damaged`.
   virtual Task<Result<void>> open() = 0;
 };
 /// Both outlive it.
