@@ -25,6 +25,7 @@
 #include "server/mcp/mcp_endpoint.h"
 #include "server/mcp/task_program.h"
 #include "server/metrics.h"
+#include "server/oauth/oauth.h"
 #include "server/program_mux.h"
 #include "server/providers.h"
 #include "store/sqlite_store.h"
@@ -102,6 +103,7 @@ struct App::Parts {
   std::unique_ptr<ServerMetrics> metrics;
   std::unique_ptr<agent::AgentRegistry> registry;
   std::shared_ptr<a2a::PushNotifier> a2a_push;
+  std::unique_ptr<OAuthServer> oauth;
   ProgramMux programs;
   std::unique_ptr<FunctionHost> function_host;
   std::unique_ptr<EventHost> events;
@@ -137,6 +139,7 @@ App::App(Executor executor, ServerConfig config) : parts_(std::make_unique<Parts
   add_aws_routes(parts_->router);
   add_http_triggers(parts_->router, context);
   parts_->a2a_push = a2a::add_a2a_routes(parts_->router);
+  parts_->oauth = add_oauth_routes(parts_->router, context);
   parts_->mcp = add_mcp_routes(parts_->router, context);
 }
 
@@ -206,6 +209,7 @@ Task<Result<void>> App::Parts::open_models() {
   context.providers = providers.get();
   context.gateway = gateway.get();
   context.registry = registry.get();
+  if (auto opened = co_await oauth->open(); !opened) co_return opened;
   co_return co_await registry->load();
 }
 
