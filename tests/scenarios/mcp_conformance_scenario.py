@@ -1,5 +1,5 @@
 """The official conformance suite of MCP against the real binary, with its fixtures deployed as a bundle: every scored server scenario of both
-revisions on one URL, and the scenarios of the tasks extension. A scenario that also passes against a port where nobody listens shows nothing
+revisions on one URL, and the scenarios of the tasks extension (but tasks-status-notifications, in which the suite checks nothing yet). A scenario that also passes against a port where nobody listens shows nothing
 and is not counted."""
 
 import pathlib
@@ -14,7 +14,7 @@ SUITE = PACKAGES / "conformance/dist/index.js"
 NOBODY = "http://127.0.0.1:9/mcp"
 EXPECTED = {"2025-11-25": 30, "2026-07-28": 34}
 TASKS = ["lifecycle", "capability-negotiation", "wire-fields", "request-state-removal", "mrtr-input", "request-headers", "dispatch-and-envelope",
-         "status-notifications", "required-task-error", "mrtr-composition"]
+         "required-task-error", "mrtr-composition"]
 
 
 def judge(url, revision, *more):
@@ -47,9 +47,11 @@ def main():
             failed += max(len(found) - good, expected - good, 0)
             print(f"{revision}: {good} of {len(found)} ({len(hollow)} say nothing)")
         for name in TASKS:
-            done = node(SUITE, "server", "--url", url, "--scenario", f"tasks-{name}", "--spec-version", "2026-07-28")
-            ok = done.returncode == 0
-            passed, failed = passed + ok, failed + (not ok)
+            # An extension belongs to no revision: without --force the suite skips it.
+            done = node(SUITE, "server", "--url", url, "--scenario", f"tasks-{name}", "--spec-version", "2026-07-28", "--force")
+            sums = re.findall(r"^Passed: (\d+)/(\d+), (\d+) failed", done.stdout, re.M)
+            ok = done.returncode == 0 and sums and int(sums[-1][0]) > 0 and sums[-1][2] == "0"
+            passed, failed = passed + bool(ok), failed + (not ok)
             if not ok:
                 print(f"FAIL tasks-{name}\n{done.stdout[-1500:]}")
     print(f"{passed} passed, {failed} failed")

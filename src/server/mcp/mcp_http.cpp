@@ -219,8 +219,9 @@ Task<McpHttp::Ended> McpHttp::write(Call* call, Writing what) {
   const auto stops = stopping_.token().on_cancel([&gone] { gone.cancel(); });
   mcp::MessageStream& stream = *what.stream;
   std::int64_t sent = what.after;
+  Wake wake = Wake::More;
   if (what.may_json) {
-    Wake wake = co_await stream.wait_beyond(app_.clock, sent, kQuietJson, gone.token());
+    wake = co_await stream.wait_beyond(app_.clock, sent, kQuietJson, gone.token());
     while (!what.may_sse && !stream.finished() && wake != Wake::Gone)
       wake = co_await stream.wait_beyond(app_.clock, stream.newest(), kHeartbeat, gone.token());
     if (wake == Wake::Gone) co_return Ended::Gone;
@@ -239,6 +240,10 @@ Task<McpHttp::Ended> McpHttp::write(Call* call, Writing what) {
   std::string first;
   if (what.prime) first = "id: " + what.name + "-" + std::to_string(sent) + "\n" + std::string(kRetryField) + "data: \n\n";
   if (!first.empty() && !co_await call->responder.write(std::move(first))) co_return Ended::Gone;
+  if (wake == Wake::Cut) {
+    co_await call->responder.finish();
+    co_return Ended::Cut;
+  }
   for (;;) {
     while (const auto* item = stream.after(sent)) {
       sent = item->number;
@@ -246,7 +251,7 @@ Task<McpHttp::Ended> McpHttp::write(Call* call, Writing what) {
       if (!co_await call->responder.write(net::to_sse(event))) co_return Ended::Gone;
     }
     if (stream.finished()) break;
-    const Wake wake = co_await stream.wait_beyond(app_.clock, sent, kHeartbeat, gone.token());
+    wake = co_await stream.wait_beyond(app_.clock, sent, kHeartbeat, gone.token());
     if (wake == Wake::TimedOut && !co_await call->responder.write(": still here\n\n")) co_return Ended::Gone;
     if (wake == Wake::Cut || (wake == Wake::Gone && !call->request.disconnected.cancelled())) {
       co_await call->responder.finish();
