@@ -47,8 +47,8 @@ class Space {
   virtual const Usage& usage() const = 0;
   /// Counts against the quota; negative gives back. Error: `ws.quota` (and the event quota.exceeded is written, once an hour).
   virtual Outcome<void> charge(std::int64_t bytes, std::int64_t files, std::int64_t credits) = 0;
-  /// Writes the event and its outbox row in this commit; number, time, actor and workspace are filled in. Wakes those who wait once it is durable.
-  virtual void emit(FileEvent event) = 0;
+  /// Writes the event and its outbox row in this commit; number (the answer), time, actor and workspace are filled in. Wakes those who wait once it is durable.
+  virtual std::uint64_t emit(FileEvent event) = 0;
   /// Called once the commit is durable (never when it failed).
   virtual void after_commit(std::function<void()> done) = 0;
 };

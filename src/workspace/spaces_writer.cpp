@@ -48,7 +48,7 @@ class RoundSpace final : public Space {
     usage.credits += std::max<std::int64_t>(0, credits);
     return {};
   }
-  void emit(FileEvent event) override {
+  std::uint64_t emit(FileEvent event) override {
     event.number = ++counters_->last_event;
     event.workspace = workspace_->id;
     event.workspace_name = workspace_->name;
@@ -59,6 +59,7 @@ class RoundSpace final : public Space {
     rows_.put(row('e', number), text);
     rows_.put(row('o', number), text);
     events_->push_back(std::move(event));
+    return counters_->last_event;
   }
   void after_commit(std::function<void()> done) override { request_->after.push_back(std::move(done)); }
 
