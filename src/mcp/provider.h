@@ -82,6 +82,12 @@ class ToolProvider {
   virtual ~ToolProvider() = default;
   /// What this caller sees: read-only callers see no tools that write.
   virtual std::vector<ToolInfo> tools(const Caller& caller) = 0;
+  /// The one of them with this name. Every call looks it up: a provider of many tools should not make them all for it.
+  virtual std::optional<ToolInfo> tool(const Caller& caller, std::string_view name) {
+    for (ToolInfo& each : tools(caller))
+      if (each.name == name) return std::move(each);
+    return std::nullopt;
+  }
   /// `arguments` have been validated against the schema.
   virtual Task<Result<CallResult>> call(CallContext context, std::string tool, JsonObject arguments) = 0;
 };

@@ -212,3 +212,46 @@ def test_broken_messages():
             equal((answer.status, json.loads(answer.read())["error"]["code"]), (400, code), repr(body))
         equal(client.send("POST", {}, {"Content-Type": "text/plain"}).status, 415, "another type")
         equal(client.send("PUT", {}).status, 405, "another method")
+
+
+PROJECT = """version: 1
+providers:
+  quick: {kind: scripted, script: quick.yaml}
+agents:
+  echo: {model: quick/echo, instructions: Repeat., description: Repeats what it hears}
+  desk: {model: quick/desk, instructions: Ask., tools: [ask_person]}
+"""
+SCRIPT = """version: 1
+conversations:
+  - match: "ask me"
+    turns:
+      - tool_calls: [{name: ask_person, arguments: {question: "Shall I?"}}]
+      - text: "The answer was: {{tool_result}}"
+default: {text: "You said: {{user}}"}
+"""
+
+
+def test_agents_are_tools():
+    with TemporaryFolder() as folder:
+        (folder / "mayfly.yaml").write_text(PROJECT)
+        (folder / "quick.yaml").write_text(SCRIPT)
+        with Server(folder / "data", folder / "mayfly.yaml") as server:
+            client = Client(server.url, server.key)
+            tools = {tool["name"]: tool for tool in client.ask("tools/list", query="?toolsets=agents").message["result"]["tools"]}
+            equal(sorted(tools), ["agent_desk", "agent_echo"], "the toolset of agents")
+            equal(tools["agent_echo"]["description"], "Repeats what it hears", "its description")
+            stream = client.ask("tools/call", {"name": "agent_echo", "arguments": {"input": "hello"}}, meta={"progressToken": 1})
+            check("You said: hello" in text_of(stream.message), "an agent's answer")
+            task = client.call("agent_echo", {"input": "hello"}, capabilities=TASKS)["result"]
+            equal(server.ended(task["taskId"])["status"], "SUCCEEDED", "a task is the agent's run")
+            done = client.ask("tasks/get", {"taskId": task["taskId"]}, capabilities=TASKS).message["result"]
+            check("You said: hello" in done["result"]["content"][0]["text"], "the task's result")
+            equal(client.call("run_get", {"run": task["taskId"]})["result"]["structuredContent"]["status"], "SUCCEEDED", "run_get")
+
+            can = {"elicitation": {}}
+            asked = client.call("agent_desk", {"input": "ask me"}, capabilities=can)["result"]
+            (name, request), = asked["inputRequests"].items()
+            check("Shall I?" in request["params"]["message"], "what the agent asks a person is asked of the client")
+            answer = {name: {"action": "accept", "content": {"answer": "approve"}}}
+            said = client.call("agent_desk", {"input": "ask me"}, capabilities=can, inputResponses=answer, requestState=asked["requestState"])
+            check(text_of(said).startswith("The answer was:"), f"the agent goes on: {said}")

@@ -96,8 +96,7 @@ JsonObject Protocol::finish(const Client& client, JsonObject result, std::option
 
 std::optional<Protocol::Found> Protocol::find_tool(const Caller& caller, std::string_view name) const {
   for (ToolProvider* provider : offer_.tools)
-    for (ToolInfo& tool : provider->tools(caller))
-      if (tool.name == name) return Found{provider, std::move(tool)};
+    if (auto tool = provider->tool(caller, name)) return Found{provider, *std::move(tool)};
   return std::nullopt;
 }
 

@@ -1,5 +1,7 @@
 #include "server/mcp/declared_offer.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "mcp/server/declared.h"
 #include "mcp/server/protocol.h"
@@ -120,6 +122,12 @@ const JsonObject* DeclaredOffer::definition(std::string_view section, std::strin
 
 std::vector<ToolInfo> DeclaredOffer::tools(const mcp::Caller& caller) {
   return caller.may("invoke") && caller.workspace.empty() ? tools_ : std::vector<ToolInfo>();
+}
+
+std::optional<ToolInfo> DeclaredOffer::tool(const mcp::Caller& caller, std::string_view name) {
+  if (!caller.may("invoke") || !caller.workspace.empty()) return std::nullopt;
+  const auto found = std::ranges::find(tools_, name, &ToolInfo::name);
+  return found == tools_.end() ? std::nullopt : std::optional(*found);
 }
 
 Task<Result<CallResult>> DeclaredOffer::call(mcp::CallContext context, std::string tool, JsonObject arguments) {

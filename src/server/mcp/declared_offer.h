@@ -19,6 +19,7 @@ class DeclaredOffer final : public mcp::ToolProvider, public mcp::ResourceProvid
   void updated(const std::string& uri);
 
   std::vector<mcp::ToolInfo> tools(const mcp::Caller& caller) override;
+  std::optional<mcp::ToolInfo> tool(const mcp::Caller& caller, std::string_view name) override;
   Task<Result<mcp::CallResult>> call(mcp::CallContext context, std::string tool, JsonObject arguments) override;
 
   bool owns(std::string_view uri) const override;

@@ -94,6 +94,23 @@ class PublishedTools final : public mcp::ToolProvider {
     return out;
   }
 
+  std::optional<ToolInfo> tool(const mcp::Caller& caller, std::string_view name) override {
+    if (!caller.workspace.empty()) return std::nullopt;
+    if (name.starts_with(kAgent) && caller.may("invoke")) {
+      const auto version = app_.registry->current(std::string(name.substr(kAgent.size())));
+      return version ? std::optional(agent_tool(version->spec)) : std::nullopt;
+    }
+    if (name.starts_with(kFunction) && caller.may("invoke") && app_.functions && app_.function_service) {
+      const auto* record = app_.functions->record(std::string(name.substr(kFunction.size())));
+      const auto latest = record ? app_.functions->revision(record->name, record->latest) : nullptr;
+      return latest && !latest->config.tool_description.empty() ? std::optional(function_tool(latest->config)) : std::nullopt;
+    }
+    if (!name.starts_with("run_")) return std::nullopt;
+    for (ToolInfo& each : run_tools(caller))
+      if (each.name == name) return std::move(each);
+    return std::nullopt;
+  }
+
   Task<Result<CallResult>> call(mcp::CallContext context, std::string tool, JsonObject arguments) override {
     if (tool.starts_with(kAgent)) co_return co_await start_agent(std::move(context), tool.substr(kAgent.size()), std::move(arguments));
     if (tool.starts_with(kFunction)) co_return co_await call_function(std::move(context), tool.substr(kFunction.size()), std::move(arguments));
@@ -116,7 +133,9 @@ class PublishedTools final : public mcp::ToolProvider {
 
  private:
   Task<Result<CallResult>> start_agent(mcp::CallContext context, std::string name, JsonObject arguments) {
-    auto start = agent_start(*app_.registry, name, *get(arguments, "input"), get_string(arguments, "session"));
+    const Json* input = get(arguments, "input");
+    if (!input) co_return fail("mcp.invalid_params", "an agent needs an input");
+    auto start = agent_start(*app_.registry, name, *input, get_string(arguments, "session"));
     if (!start) co_return refused(start.error());
     start->traceparent = context.traceparent;
     auto started = co_await app_.engine->start(*std::move(start));
