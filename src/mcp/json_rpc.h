@@ -29,10 +29,10 @@ inline constexpr int kInvalidRequest = -32600;
 inline constexpr int kMethodNotFound = -32601;
 inline constexpr int kInvalidParams = -32602;
 inline constexpr int kInternal = -32603;
-inline constexpr int kResourceNotFound = -32002;              ///< up to 2025-11-25; newer clients get kInvalidParams
-inline constexpr int kHeaderMismatch = -32020;                ///< 2026-07-28
+inline constexpr int kResourceNotFound = -32002;                 ///< up to 2025-11-25; newer clients get kInvalidParams
+inline constexpr int kHeaderMismatch = -32020;                   ///< 2026-07-28
 inline constexpr int kMissingRequiredClientCapability = -32021;  ///< 2026-07-28
-inline constexpr int kUnsupportedProtocolVersion = -32022;    ///< 2026-07-28
+inline constexpr int kUnsupportedProtocolVersion = -32022;       ///< 2026-07-28
 inline constexpr int kUrlElicitationRequired = -32042;
 }  // namespace rpc_code
 

@@ -38,7 +38,7 @@ class Changes {
   }
   std::size_t size() const { return listeners_.size(); }
   static std::string method_of(List list) {
-    return list == List::Tools ? "notifications/tools/list_changed"
+    return list == List::Tools     ? "notifications/tools/list_changed"
            : list == List::Prompts ? "notifications/prompts/list_changed"
                                    : "notifications/resources/list_changed";
   }

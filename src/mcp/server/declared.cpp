@@ -24,17 +24,20 @@ bool is_tool_name(std::string_view name) {
 
 Result<void> check_members(const std::string& at, const JsonObject& in, std::initializer_list<std::string_view> known) {
   for (const auto& member : in)
-    if (std::ranges::find(known, std::string_view(member.key())) == known.end()) return invalid(at + "/" + std::string(member.key()), "is not known here");
+    if (std::ranges::find(known, std::string_view(member.key())) == known.end())
+      return invalid(at + "/" + std::string(member.key()), "is not known here");
   for (const std::string_view text : {"function", "title", "description", "toolset", "uri", "mime_type", "text", "blob", "tasks"})
     if (const Json* value = get(in, text); value && !value->is_string()) return invalid(at + "/" + std::string(text), "must be a text");
   for (const std::string_view flag : {"read_only", "destructive", "idempotent", "open_world", "input_first", "listed"})
-    if (const Json* value = get(in, flag); value && !value->is_bool()) return invalid(at + "/" + std::string(flag), "must be true or false");
+    if (const Json* value = get(in, flag); value && !value->is_bool())
+      return invalid(at + "/" + std::string(flag), "must be true or false");
   return {};
 }
 
 Result<void> check_tool(const std::string& at, const JsonObject& in) {
-  if (auto known = check_members(at, in, {"function", "title", "description", "input", "output", "toolset", "read_only", "destructive", "idempotent",
-                                          "open_world", "tasks", "input_first", "requires", "listed"});
+  if (auto known = check_members(at, in,
+                                 {"function", "title", "description", "input", "output", "toolset", "read_only", "destructive",
+                                  "idempotent", "open_world", "tasks", "input_first", "requires", "listed"});
       !known)
     return known;
   if (get_string(in, "function").empty()) return invalid(at, "needs `function`, the function that does it");
@@ -43,7 +46,8 @@ Result<void> check_tool(const std::string& at, const JsonObject& in) {
     const Json* schema = get(in, key);
     if (!schema) continue;
     const auto* object = schema->if_object();
-    if (!object || get_string(*object, "type") != "object") return invalid(at + "/" + std::string(key), "must be a JSON Schema with `type: object`");
+    if (!object || get_string(*object, "type") != "object")
+      return invalid(at + "/" + std::string(key), "must be a JSON Schema with `type: object`");
     if (auto compiled = JsonSchema::compile(*schema); !compiled) return invalid(at + "/" + std::string(key), compiled.error().message);
   }
   if (const std::string tasks = get_string(in, "tasks", "forbidden"); tasks != "forbidden" && tasks != "optional" && tasks != "required")
@@ -59,24 +63,29 @@ Result<void> check_tool(const std::string& at, const JsonObject& in) {
 
 Result<void> check_prompt(const std::string& at, const JsonObject& in) {
   if (auto known = check_members(at, in, {"function", "title", "description", "arguments", "messages"}); !known) return known;
-  if (get_string(in, "function").empty() == !in.contains("messages")) return invalid(at, "needs either `messages` or a `function` that makes them");
+  if (get_string(in, "function").empty() == !in.contains("messages"))
+    return invalid(at, "needs either `messages` or a `function` that makes them");
   if (get_string(in, "description").empty()) return invalid(at, "needs a `description`");
-  if (const Json* messages = get(in, "messages"); messages && !messages->is_array()) return invalid(at + "/messages", "must be a list of {role, content}");
+  if (const Json* messages = get(in, "messages"); messages && !messages->is_array())
+    return invalid(at + "/messages", "must be a list of {role, content}");
   const Json* arguments = get(in, "arguments");
   if (!arguments) return {};
   if (!arguments->is_array()) return invalid(at + "/arguments", "must be a list of {name, description, required, values}");
   for (const Json& argument : arguments->get_array()) {
     const auto* fields = argument.if_object();
     if (!fields || get_string(*fields, "name").empty()) return invalid(at + "/arguments", "each argument needs a name");
-    if (auto known = check_members(at + "/arguments", *fields, {"name", "title", "description", "required", "values"}); !known) return known;
+    if (auto known = check_members(at + "/arguments", *fields, {"name", "title", "description", "required", "values"}); !known)
+      return known;
   }
   return {};
 }
 
 Result<void> check_resource(const std::string& at, const JsonObject& in, bool is_template) {
-  if (auto known = check_members(at, in, {"uri", "title", "description", "mime_type", "text", "blob", "function", "values"}); !known) return known;
+  if (auto known = check_members(at, in, {"uri", "title", "description", "mime_type", "text", "blob", "function", "values"}); !known)
+    return known;
   const std::string uri = get_string(in, "uri");
-  if (uri.size() > kUriMax || uri.find("://") == std::string::npos) return invalid(at + "/uri", "must be a URI with a scheme, such as notes://today");
+  if (uri.size() > kUriMax || uri.find("://") == std::string::npos)
+    return invalid(at + "/uri", "must be a URI with a scheme, such as notes://today");
   if (uri.starts_with("ws://")) return invalid(at + "/uri", "ws:// belongs to workspaces; choose another scheme");
   if (is_template == template_variables(uri).empty())
     return invalid(at + "/uri", is_template ? "needs at least one {variable}" : "has a {variable}: declare it under `templates`");
@@ -101,7 +110,8 @@ Result<void> check_section(const std::string& section, const Json& definitions) 
   const auto* all = definitions.if_object();
   if (!all) return invalid("", "must be an object of definitions by name");
   if (all->size() > kDefinitionsMax) return invalid("", fmt::format("has more than {} definitions", kDefinitionsMax));
-  if (to_text(definitions).size() > kSectionBytesMax) return invalid("", fmt::format("is larger than {} bytes: keep large resources in workspaces", kSectionBytesMax));
+  if (to_text(definitions).size() > kSectionBytesMax)
+    return invalid("", fmt::format("is larger than {} bytes: keep large resources in workspaces", kSectionBytesMax));
   for (const auto& member : *all) {
     const std::string at = "/" + std::string(member.key());
     const auto* definition = member.value().if_object();

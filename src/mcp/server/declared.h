@@ -1,14 +1,14 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
-#include <optional>
 #include <vector>
 
 #include "base/json.h"
 
-/// What a project declares under `mcp:` of mayfly.yaml: sections "tools", "prompts", "resources", "templates", each an object of definitions
-/// by name.
+/// What a project declares under `mcp:` of mayfly.yaml: sections "tools", "prompts", "resources", "templates", each an object of
+/// definitions by name.
 namespace mayfly::mcp {
 
 inline constexpr std::string_view kSections[] = {"tools", "prompts", "resources", "templates"};

@@ -73,7 +73,8 @@ std::optional<Reply> check_properties(const net::Headers& headers, const JsonObj
     if (!given) return mismatch(fmt::format("the header {} is missing: it repeats the argument {}", name, std::string(member.key())));
     const auto value = header_value(*given);
     if (!value) return mismatch(fmt::format("the header {} is not valid Base64 of a text", name));
-    if (!wanted || *value != *wanted) return mismatch(fmt::format("the header {} differs from the argument {}", name, std::string(member.key())));
+    if (!wanted || *value != *wanted)
+      return mismatch(fmt::format("the header {} differs from the argument {}", name, std::string(member.key())));
   }
   return std::nullopt;
 }
@@ -103,7 +104,8 @@ bool is_stateless(const net::Headers& headers, const JsonObject& params, std::st
 
 std::optional<std::string> header_value(std::string_view raw) {
   raw = trim(raw);
-  if (raw.size() < kBase64Head.size() + kBase64Tail.size() || !raw.starts_with(kBase64Head) || !raw.ends_with(kBase64Tail)) return std::string(raw);
+  if (raw.size() < kBase64Head.size() + kBase64Tail.size() || !raw.starts_with(kBase64Head) || !raw.ends_with(kBase64Tail))
+    return std::string(raw);
   raw.remove_prefix(kBase64Head.size());
   raw.remove_suffix(kBase64Tail.size());
   auto decoded = from_base64(raw);
@@ -122,9 +124,9 @@ std::optional<Reply> read_envelope(const net::Headers& headers, std::string_view
   const auto named = headers.find("mcp-method");
   if (!named) return mismatch("the header Mcp-Method is missing: it repeats the method");
   if (trim(*named) != method) return mismatch("the header Mcp-Method differs from the method");
-  if (!wanted || !wanted->is_string())
-    return invalid(fmt::format("params._meta needs {}, a text", kProtocolVersionKey));
-  if (std::string_view(wanted->get_string()) != trim(*version)) return mismatch("the header MCP-Protocol-Version differs from the version in _meta");
+  if (!wanted || !wanted->is_string()) return invalid(fmt::format("params._meta needs {}, a text", kProtocolVersionKey));
+  if (std::string_view(wanted->get_string()) != trim(*version))
+    return mismatch("the header MCP-Protocol-Version differs from the version in _meta");
   client->stateless = true;
   client->version = std::string(wanted->get_string());
   if (client->version != kVersionStateless)
@@ -148,7 +150,8 @@ bool is_origin_allowed(const net::Headers& headers, bool is_loopback, const std:
   const std::string_view host = host_of_origin(trim(*origin));
   if (host.empty()) return false;
   for (const std::string& each : allowed)
-    if (net::equal_ignoring_case(each, *origin) || net::equal_ignoring_case(each, host) || net::equal_ignoring_case(each, without_port(host)))
+    if (net::equal_ignoring_case(each, *origin) || net::equal_ignoring_case(each, host) ||
+        net::equal_ignoring_case(each, without_port(host)))
       return true;
   if (is_loopback)
     return std::ranges::any_of(std::array<std::string_view, 3>{"localhost", "127.0.0.1", "[::1]"},

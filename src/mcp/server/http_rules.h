@@ -16,8 +16,8 @@ bool is_stateless(const net::Headers& headers, const JsonObject& params, std::st
 /// A header's value without white space around it; "=?base64?…?=" decoded. Nothing: broken Base64, or bytes that are no UTF-8.
 std::optional<std::string> header_value(std::string_view raw);
 
-/// Checks MCP-Protocol-Version, Mcp-Method, Mcp-Name and what `_meta` must hold, and reads version, capabilities and log level into `client`.
-/// The refusal, or nothing.
+/// Checks MCP-Protocol-Version, Mcp-Method, Mcp-Name and what `_meta` must hold, and reads version, capabilities and log level into
+/// `client`. The refusal, or nothing.
 std::optional<Reply> read_envelope(const net::Headers& headers, std::string_view method, const JsonObject& params, Client* client);
 
 /// Checks Mcp-Param-NAME of a tool's parameters that are marked with `x-mcp-header`, at any depth of `properties`.

@@ -43,7 +43,8 @@ TEST(HttpRules, ErasAreToldApart) {
 
 TEST(HttpRules, ParametersOfHeadersAreDecodedAndCompared) {
   const Json schema = parse_json(R"({"type":"object","properties":{"a":{"type":"string","x-mcp-header":"A"},
-    "in":{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}}}})").value();
+    "in":{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}}}})")
+                          .value();
   const JsonObject arguments = object(R"({"a":"é","in":{"n":7}})");
   const auto check = [&](const net::Headers& headers) { return code_of(check_param_headers(headers, schema, arguments)); };
   EXPECT_EQ(check({{"Mcp-Param-A", "=?base64?w6k=?="}, {"Mcp-Param-N", "7"}}), 0);
@@ -84,8 +85,10 @@ TEST(Declared, SectionsAreChecked) {
   };
   EXPECT_EQ(problem("tools", R"({"t":{"function":"f","description":"d","tasks":"required"}})"), "");
   EXPECT_EQ(problem("tools", R"({"t":{"description":"d"}})"), "/t: needs `function`, the function that does it");
-  EXPECT_EQ(problem("tools", R"({"a b":{"function":"f","description":"d"}})"), "/a b: a name has 1 to 128 of the characters A-Z a-z 0-9 _ - .");
-  EXPECT_EQ(problem("tools", R"({"t":{"function":"f","description":"d","input":{"type":"array"}}})"), "/t/input: must be a JSON Schema with `type: object`");
+  EXPECT_EQ(problem("tools", R"({"a b":{"function":"f","description":"d"}})"),
+            "/a b: a name has 1 to 128 of the characters A-Z a-z 0-9 _ - .");
+  EXPECT_EQ(problem("tools", R"({"t":{"function":"f","description":"d","input":{"type":"array"}}})"),
+            "/t/input: must be a JSON Schema with `type: object`");
   EXPECT_EQ(problem("tools", R"({"t":{"function":"f","description":"d","colour":1}})"), "/t/colour: is not known here");
   EXPECT_EQ(problem("resources", R"({"r":{"uri":"ws://x/y","text":"t"}})"), "/r/uri: ws:// belongs to workspaces; choose another scheme");
   EXPECT_EQ(problem("templates", R"({"r":{"uri":"n://x","text":"t"}})"), "/r/uri: needs at least one {variable}");

@@ -36,10 +36,10 @@ class MessageStream {
   const Item* after(std::int64_t number) const;
 
   enum class Wake {
-    More,      ///< there is a further message, or the end
+    More,  ///< there is a further message, or the end
     TimedOut,
     Cut,
-    Gone,      ///< cancelled, or another reader took over
+    Gone,  ///< cancelled, or another reader took over
   };
   /// Until there is more than `number`. One reader at a time: a newer one sends the older away. The stream outlives the call.
   Task<Wake> wait_beyond(Clock* clock, std::int64_t number, Millis limit, CancelToken cancel);

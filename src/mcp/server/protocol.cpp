@@ -285,7 +285,8 @@ Task<Reply> Protocol::complete(Client client, JsonObject params) {
 Task<Reply> Protocol::task_method(Client client, std::string method, JsonObject params) {
   if (!has_tasks(client.capabilities))
     co_return Reply::error(rpc_code::kMissingRequiredClientCapability, "declare the extension io.modelcontextprotocol/tasks to use tasks",
-                           JsonObject{{"requiredCapabilities", JsonObject{{"extensions", JsonObject{{kTasksExtension, JsonObject()}}}}}}, 400);
+                           JsonObject{{"requiredCapabilities", JsonObject{{"extensions", JsonObject{{kTasksExtension, JsonObject()}}}}}},
+                           400);
   const std::string id = get_string(params, "taskId");
   if (id.empty()) co_return Reply::error(rpc_code::kInvalidParams, method + " needs a taskId");
   const auto refused = [](const Error& error) { return Reply::error(rpc_code::kInvalidParams, error.message); };

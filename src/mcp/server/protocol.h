@@ -23,17 +23,17 @@ inline constexpr std::string_view kSubscriptionIdKey = "io.modelcontextprotocol/
 /// Who asks, as far as the protocol is concerned.
 struct Client {
   Caller caller;
-  bool stateless = true;            ///< 2026-07-28
+  bool stateless = true;  ///< 2026-07-28
   std::string version;
   JsonObject capabilities;
-  std::string log_level;            ///< empty: no log messages
-  std::set<std::string> toolsets;   ///< empty: the default profile
+  std::string log_level;           ///< empty: no log messages
+  std::set<std::string> toolsets;  ///< empty: the default profile
   std::string traceparent;
 };
 
 struct Reply {
   std::variant<JsonObject, RpcError> outcome;
-  int status = 200;                 ///< of HTTP, in the stateless era
+  int status = 200;  ///< of HTTP, in the stateless era
   static Reply of(JsonObject result) { return {std::move(result), 200}; }
   static Reply error(int code, std::string message, std::optional<Json> data = std::nullopt, int status = 200) {
     return {RpcError{code, std::move(message), std::move(data)}, status};
@@ -60,7 +60,7 @@ struct ProtocolOptions {
   std::string server_name = "mayfly", server_version = "0";
   std::string instructions;
   std::size_t page_items_max = 200;
-  std::size_t page_bytes_max = 256 * 1024;   ///< of one page of tools: what a model's context can bear
+  std::size_t page_bytes_max = 256 * 1024;  ///< of one page of tools: what a model's context can bear
   Millis state_ttl{3'600'000};
   Millis task_ttl{24 * 3'600'000};
   Millis task_poll{500};

@@ -15,8 +15,7 @@ constexpr std::size_t kInputRequestsMax = 32;
 constexpr std::size_t kCompiledMax = 2'000;
 constexpr std::size_t kProblemsShown = 8;
 
-constexpr auto kLevels = std::to_array<std::string_view>(
-    {"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"});
+constexpr auto kLevels = std::to_array<std::string_view>({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"});
 
 std::string_view capability_of(std::string_view method) {
   if (method == "elicitation/create") return "elicitation";
@@ -48,10 +47,13 @@ JsonObject result_json(CallResult result, bool stateless) {
 std::function<void(double, std::optional<double>, std::string)> progress_to(Exchange* exchange, const JsonObject& meta) {
   const Json* token = get(meta, "progressToken");
   if (!token || !exchange) return {};
-  return [exchange, token = *token, last = std::optional<double>()](double progress, std::optional<double> total, std::string message) mutable {
+  return [exchange, token = *token, last = std::optional<double>()](double progress, std::optional<double> total,
+                                                                    std::string message) mutable {
     if (last && progress <= *last) return;
     last = progress;
-    const auto number = [](double value) { return value == static_cast<double>(static_cast<std::int64_t>(value)) ? Json(static_cast<std::int64_t>(value)) : Json(value); };
+    const auto number = [](double value) {
+      return value == static_cast<double>(static_cast<std::int64_t>(value)) ? Json(static_cast<std::int64_t>(value)) : Json(value);
+    };
     JsonObject params{{"progressToken", token}, {"progress", number(progress)}};
     if (total) params["total"] = number(*total);
     if (!message.empty()) params["message"] = std::move(message);
@@ -101,13 +103,18 @@ CallContext Protocol::context_of(const Client& client, const JsonObject& params,
   return out;
 }
 
-std::expected<std::string, RpcError> Protocol::read_round(const JsonObject& params, const std::string& binding, CallContext* context) const {
-  const auto invalid = [](std::string message) { return std::unexpected(RpcError{rpc_code::kInvalidParams, std::move(message), std::nullopt}); };
+std::expected<std::string, RpcError> Protocol::read_round(const JsonObject& params, const std::string& binding,
+                                                          CallContext* context) const {
+  const auto invalid = [](std::string message) {
+    return std::unexpected(RpcError{rpc_code::kInvalidParams, std::move(message), std::nullopt});
+  };
   if (const Json* responses = get(params, "inputResponses")) {
     const auto* object = responses->if_object();
-    if (!object || object->size() > kInputRequestsMax) return invalid("inputResponses must be an object of answers by the names of the requests");
+    if (!object || object->size() > kInputRequestsMax)
+      return invalid("inputResponses must be an object of answers by the names of the requests");
     for (const auto& member : *object)
-      if (!member.value().is_object()) return invalid("inputResponses." + std::string(member.key()) + " must be an object: the client's result");
+      if (!member.value().is_object())
+        return invalid("inputResponses." + std::string(member.key()) + " must be an object: the client's result");
     context->input_responses = *object;
   }
   const Json* state = get(params, "requestState");
@@ -152,7 +159,9 @@ std::optional<std::string> Protocol::check_arguments(const ToolInfo& tool, const
   if (found == compiled_.end() || found->second.schema != tool.input_schema) {
     if (compiled_.size() >= kCompiledMax) compiled_.clear();
     auto compiled = JsonSchema::compile(tool.input_schema);
-    found = compiled_.insert_or_assign(tool.name, Compiled{tool.input_schema, compiled ? std::optional(std::move(*compiled)) : std::nullopt}).first;
+    found =
+        compiled_.insert_or_assign(tool.name, Compiled{tool.input_schema, compiled ? std::optional(std::move(*compiled)) : std::nullopt})
+            .first;
   }
   if (!found->second.validator) return std::nullopt;
   const auto problems = found->second.validator->validate(arguments);
@@ -169,7 +178,9 @@ Task<Reply> Protocol::call_tool(Client client, JsonObject params, Exchange* exch
   if (given && !given->is_object()) co_return Reply::error(rpc_code::kInvalidParams, "arguments must be an object");
   JsonObject arguments = given ? given->get_object() : JsonObject();
   auto tool = find_tool(client.caller, name);
-  if (!tool) co_return Reply::error(rpc_code::kInvalidParams, "there is no tool " + name + " for this caller; tools/list shows those that there are");
+  if (!tool)
+    co_return Reply::error(rpc_code::kInvalidParams,
+                           "there is no tool " + name + " for this caller; tools/list shows those that there are");
   JsonObject missing;
   for (const auto& member : tool->info.requires_client)
     if (!get_object(client.capabilities, member.key())) missing[member.key()] = member.value();
@@ -197,7 +208,8 @@ Task<Reply> Protocol::call_tool(Client client, JsonObject params, Exchange* exch
   co_return co_await run_tool(std::move(client), *std::move(tool), std::move(context), std::move(arguments), binding, exchange);
 }
 
-Task<Reply> Protocol::run_tool(Client client, Found tool, CallContext context, JsonObject arguments, std::string binding, Exchange* exchange) {
+Task<Reply> Protocol::run_tool(Client client, Found tool, CallContext context, JsonObject arguments, std::string binding,
+                               Exchange* exchange) {
   for (int round = 0; round < kRoundsMax; ++round) {
     auto result = co_await tool.provider->call(context, tool.info.name, arguments);
     if (!result) {
@@ -206,7 +218,8 @@ Task<Reply> Protocol::run_tool(Client client, Found tool, CallContext context, J
       JsonObject failed = error_result(result.error().message);
       co_return Reply::of(finish(client, std::move(failed)));
     }
-    if (!result->run.empty()) co_return co_await follow_run(std::move(client), std::move(tool), result->run, std::move(context), binding, exchange);
+    if (!result->run.empty())
+      co_return co_await follow_run(std::move(client), std::move(tool), result->run, std::move(context), binding, exchange);
     if (!result->input_requests) {
       JsonObject done = result_json(*std::move(result), client.stateless);
       co_return Reply::of(finish(client, std::move(done)));
@@ -251,7 +264,9 @@ Task<Reply> Protocol::follow_run(Client client, Found tool, std::string run, Cal
       co_return Reply::of(finish(client, std::move(done)));
     }
     if (task->status != Status::InputRequired) {
-      std::string why = task->status == Status::Cancelled ? "The run was cancelled." : task->error ? task->error->message : "The run failed.";
+      std::string why = task->status == Status::Cancelled ? "The run was cancelled."
+                        : task->error                     ? task->error->message
+                                                          : "The run failed.";
       // Who went away gets nothing any more; the run goes on.
       if (task->status == Status::Working) why = "The run " + run + " goes on; ask for it with run_get.";
       JsonObject failed = error_result(std::move(why));
@@ -259,7 +274,8 @@ Task<Reply> Protocol::follow_run(Client client, Found tool, std::string run, Cal
     }
     const JsonObject missing = missing_capabilities(task->input_requests, client.capabilities);
     if (!missing.empty()) {
-      JsonObject waiting = error_result("The run " + run + " waits for answers that this client cannot give: " + to_text(task->input_requests));
+      JsonObject waiting =
+          error_result("The run " + run + " waits for answers that this client cannot give: " + to_text(task->input_requests));
       co_return Reply::of(finish(client, std::move(waiting)));
     }
     if (client.stateless) {
@@ -291,7 +307,8 @@ Task<Reply> Protocol::get_prompt(Client client, JsonObject params, Exchange* exc
     if (found == prompts.end()) continue;
     owner = provider;
     for (const Json& argument : found->arguments)
-      if (const auto* wanted = argument.if_object(); wanted && get_bool(*wanted, "required") && !arguments.contains(get_string(*wanted, "name")))
+      if (const auto* wanted = argument.if_object();
+          wanted && get_bool(*wanted, "required") && !arguments.contains(get_string(*wanted, "name")))
         absent = get_string(*wanted, "name");
     break;
   }

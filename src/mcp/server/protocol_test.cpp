@@ -16,7 +16,11 @@ class AskingTools final : public ToolProvider {
  public:
   std::vector<ToolInfo> tools(const Caller& caller) override {
     ToolInfo ask{.name = "ask", .title = "", .description = "Asks", .input_schema = object(R"({"type":"object"})"), .output_schema = {}};
-    ToolInfo add{.name = "add", .title = "", .description = "Adds", .input_schema = object(R"({"type":"object","required":["n"],"properties":{"n":{"type":"number"}}})"), .output_schema = {}};
+    ToolInfo add{.name = "add",
+                 .title = "",
+                 .description = "Adds",
+                 .input_schema = object(R"({"type":"object","required":["n"],"properties":{"n":{"type":"number"}}})"),
+                 .output_schema = {}};
     add.by_default = false;
     add.toolset = "sums";
     if (!caller.may("invoke")) return {};
@@ -27,7 +31,8 @@ class AskingTools final : public ToolProvider {
     if (tool == "add") co_return CallResult::text("added");
     if (context.progress) context.progress(1, 2.0, "half");
     if (context.log) context.log("info", "", "working");
-    if (context.input_responses) co_return CallResult::text("Hello " + get_string(*get_object(*context.input_responses, "name"), "said") + context.request_state);
+    if (context.input_responses)
+      co_return CallResult::text("Hello " + get_string(*get_object(*context.input_responses, "name"), "said") + context.request_state);
     CallResult out;
     out.input_requests = object(R"({"name":{"method":"elicitation/create","params":{"message":"Who?"}}})");
     out.request_state = "!";
@@ -117,7 +122,8 @@ TEST_F(ProtocolTest, AStateExpires) {
   const std::string state = get_string(result(ask("tools/call", R"({"name":"ask"})")), "requestState");
   const auto timer = clock_.call_after(Millis{3'700'000}, [] {});
   ASSERT_TRUE(clock_.advance());
-  EXPECT_EQ(code(ask("tools/call", to_text(JsonObject{{"name", "ask"}, {"requestState", state}, {"inputResponses", JsonObject()}}))), rpc_code::kInvalidParams);
+  EXPECT_EQ(code(ask("tools/call", to_text(JsonObject{{"name", "ask"}, {"requestState", state}, {"inputResponses", JsonObject()}}))),
+            rpc_code::kInvalidParams);
 }
 
 TEST_F(ProtocolTest, OlderClientsAreAskedByRequests) {

@@ -20,7 +20,7 @@ class Session {
   Session(std::string session_id, Client who);
 
   const std::string id;
-  Client client;              ///< its log level may change
+  Client client;  ///< its log level may change
   TimePoint used{};
   std::map<std::string, CancelSource> running;  ///< requests, by id
   std::map<std::string, std::unique_ptr<ResourceProvider::Watch>, std::less<>> watches;
@@ -33,7 +33,8 @@ class Session {
   void notify(std::string_view method, JsonObject params);
 
   /// Sends a request to the client on `stream` and waits for its response. Error: the client's, or why there is none.
-  Task<std::expected<JsonObject, RpcError>> ask(MessageStream* stream, std::string method, JsonObject params, Clock* clock, CancelToken cancel);
+  Task<std::expected<JsonObject, RpcError>> ask(MessageStream* stream, std::string method, JsonObject params, Clock* clock,
+                                                CancelToken cancel);
   /// False: nobody waits for it.
   bool answer(RpcResponse response);
   /// Ends its streams and everything that runs for it.

@@ -31,8 +31,8 @@ class TaskPort {
   /// Of one that has ended: nothing happens.
   virtual Task<Result<void>> cancel(Caller caller, std::string id) = 0;
   /// Until it has ended, waits for input, or `cancel`. Tells `progress` (may be empty) of its steps.
-  virtual Task<Result<TaskState>> wait(Caller caller, std::string id, std::function<void(double, std::optional<double>, std::string)> progress,
-                                       CancelToken cancel) = 0;
+  virtual Task<Result<TaskState>> wait(Caller caller, std::string id,
+                                       std::function<void(double, std::optional<double>, std::string)> progress, CancelToken cancel) = 0;
   /// Until its status is no longer `status` or `cancel`.
   virtual Task<Result<TaskState>> next_status(Caller caller, std::string id, TaskState::Status status, CancelToken cancel) = 0;
 };

@@ -31,7 +31,9 @@ ToolInfo tool_of(std::string_view name, const JsonObject& in) {
   out.toolset = get_string(in, "toolset", "project");
   out.by_default = get_bool(in, "listed", true);
   const std::string tasks = get_string(in, "tasks");
-  out.tasks = tasks == "required" ? ToolInfo::Tasks::Required : tasks == "optional" ? ToolInfo::Tasks::Optional : ToolInfo::Tasks::Forbidden;
+  out.tasks = tasks == "required"   ? ToolInfo::Tasks::Required
+              : tasks == "optional" ? ToolInfo::Tasks::Optional
+                                    : ToolInfo::Tasks::Forbidden;
   if (const auto* wanted = get_array(in, "requires"))
     for (const Json& each : *wanted)
       if (each.is_string()) out.requires_client[each.get_string()] = JsonObject();
@@ -206,7 +208,8 @@ Task<Result<JsonArray>> DeclaredOffer::read(mcp::CallContext context, std::strin
   co_return JsonArray{std::move(content)};
 }
 
-Task<Result<std::unique_ptr<mcp::ResourceProvider::Watch>>> DeclaredOffer::watch(mcp::Caller caller, std::string uri, std::function<void()> changed) {
+Task<Result<std::unique_ptr<mcp::ResourceProvider::Watch>>> DeclaredOffer::watch(mcp::Caller caller, std::string uri,
+                                                                                 std::function<void()> changed) {
   if (!owns(uri) || !sees_resources(caller)) co_return fail("mcp.resource_not_found", "there is no resource " + uri);
   std::unique_ptr<Watch> out = std::make_unique<Watching>(*this, std::move(uri), std::move(changed));
   co_return out;
@@ -219,7 +222,10 @@ std::vector<mcp::PromptInfo> DeclaredOffer::prompts(const mcp::Caller& caller) {
   for (const auto& member : found->second) {
     const auto* each = member.value().if_object();
     if (!each) continue;
-    mcp::PromptInfo info{.name = std::string(member.key()), .title = get_string(*each, "title"), .description = get_string(*each, "description"), .arguments = {}};
+    mcp::PromptInfo info{.name = std::string(member.key()),
+                         .title = get_string(*each, "title"),
+                         .description = get_string(*each, "description"),
+                         .arguments = {}};
     if (const auto* arguments = get_array(*each, "arguments"))
       for (const Json& argument : *arguments) {
         JsonObject view = argument.as_object();
@@ -242,7 +248,8 @@ Task<Result<JsonObject>> DeclaredOffer::get(mcp::CallContext context, std::strin
   if (!answer) co_return fail(answer.error());
   const auto* object = answer->if_object();
   if (!object || (!get_array(*object, "messages") && !get_object(*object, "inputRequests")))
-    co_return fail("mcp.invalid_prompt", "the function of the prompt " + prompt + " must answer {\"messages\": […]} or {\"inputRequests\": {…}}");
+    co_return fail("mcp.invalid_prompt",
+                   "the function of the prompt " + prompt + " must answer {\"messages\": […]} or {\"inputRequests\": {…}}");
   co_return *object;
 }
 

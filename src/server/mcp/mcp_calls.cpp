@@ -13,11 +13,14 @@ std::unique_ptr<McpCalls::Registration> McpCalls::add(const std::string& functio
 net::Response McpCalls::serve(const std::string& function, const net::Request& request) {
   const auto found = calls_.find(std::string_view(request.path).substr(kPath.size()));
   if (found == calls_.end() || found->second.function != function)
-    return net::problem(404, "mcp.call_not_found", "no such call of this function is under way; use the event's `call` while the handler runs");
+    return net::problem(404, "mcp.call_not_found",
+                        "no such call of this function is under way; use the event's `call` while the handler runs");
   const auto body = parse_json(request.body, {.bytes_max = 256 * 1024});
   const auto* in = body ? body->if_object() : nullptr;
   const auto invalid = [] {
-    return net::problem(422, "mcp.invalid", "send one of progress (a number), log {level, logger, data}, pause, changed (tools, prompts or resources) and updated (a URI)");
+    return net::problem(
+        422, "mcp.invalid",
+        "send one of progress (a number), log {level, logger, data}, pause, changed (tools, prompts or resources) and updated (a URI)");
   };
   if (!in) return invalid();
   const mcp::CallContext& context = *found->second.context;
@@ -32,10 +35,14 @@ net::Response McpCalls::serve(const std::string& function, const net::Request& r
   } else if (get_bool(*in, "pause")) {
     if (context.pause) context.pause();
   } else if (const std::string list = get_string(*in, "changed"); !list.empty()) {
-    if (list == "tools") changes.tell(mcp::Changes::List::Tools);
-    else if (list == "prompts") changes.tell(mcp::Changes::List::Prompts);
-    else if (list == "resources") changes.tell(mcp::Changes::List::Resources);
-    else return invalid();
+    if (list == "tools")
+      changes.tell(mcp::Changes::List::Tools);
+    else if (list == "prompts")
+      changes.tell(mcp::Changes::List::Prompts);
+    else if (list == "resources")
+      changes.tell(mcp::Changes::List::Resources);
+    else
+      return invalid();
   } else if (const std::string uri = get_string(*in, "updated"); !uri.empty()) {
     if (updated) updated(uri);
   } else {

@@ -7,12 +7,14 @@
 #include "server/mcp/mcp_http.h"
 #include "server/mcp/published_tools.h"
 #include "server/mcp/run_tasks.h"
+#include "server/mcp/workspace_tools.h"
 
 namespace mayfly {
 namespace {
 
 constexpr std::string_view kInstructions =
-    "Mayfly runs agents and functions and keeps files for them. Tools named agent_… start an agent and give its answer; long ones run as tasks. "
+    "Mayfly runs agents and functions and keeps files for them. Tools named agent_… start an agent and give its answer; long ones run as "
+    "tasks. "
     "Files live in workspaces; take a lock before you change a file that others may change. Further tools: add ?toolsets=all to the URL.";
 constexpr std::string_view kMetadata = "/.well-known/oauth-protected-resource";
 
@@ -40,6 +42,12 @@ class Endpoint final : public McpEndpoint {
     offer_.tools.insert(offer_.tools.begin(), {&declared_, published_.get()});
     offer_.resources.insert(offer_.resources.begin(), &declared_);
     offer_.prompts.insert(offer_.prompts.begin(), &declared_);
+    if (context_.workspaces) {
+      workspace_tools_ = make_workspace_tools(context_);
+      workspace_resources_ = make_workspace_resources(context_);
+      offer_.tools.push_back(workspace_tools_.get());
+      offer_.resources.push_back(workspace_resources_.get());
+    }
     mcp::StateSeal seal;
     seal.seal = [box = *box](std::string_view plain, std::string_view place) { return box.seal(plain, place); };
     seal.unseal = [box = *box](std::string_view sealed, std::string_view place) { return box.unseal(sealed, place); };
@@ -76,6 +84,8 @@ class Endpoint final : public McpEndpoint {
   DeclaredOffer declared_;
   mcp::Offer offer_;
   std::unique_ptr<mcp::ToolProvider> published_;
+  std::unique_ptr<mcp::ToolProvider> workspace_tools_;
+  std::unique_ptr<mcp::ResourceProvider> workspace_resources_;
   std::unique_ptr<mcp::TaskPort> tasks_;
   std::unique_ptr<mcp::Protocol> protocol_;
   std::unique_ptr<McpHttp> http_;

@@ -26,8 +26,10 @@ JsonObject mcp_event(const mcp::CallContext& context, std::string_view method, s
   return out;
 }
 
-Task<Result<Json>> invoke_for_mcp(AppContext* app, McpCalls* calls, std::string function, const mcp::CallContext* context, JsonObject event) {
-  if (!app->function_service) co_return fail("function.unavailable", "this server runs no functions; enable them in its configuration and start it again");
+Task<Result<Json>> invoke_for_mcp(AppContext* app, McpCalls* calls, std::string function, const mcp::CallContext* context,
+                                  JsonObject event) {
+  if (!app->function_service)
+    co_return fail("function.unavailable", "this server runs no functions; enable them in its configuration and start it again");
   auto ref = function::parse_function_ref(function);
   if (!ref) co_return fail(ref.error());
   const auto call = calls ? calls->add(ref->name, context) : nullptr;

@@ -21,7 +21,8 @@ net::Response rpc_refusal(int status, int code, std::string message, std::option
 }
 net::Response rpc_answer(const mcp::RpcId& id, mcp::Reply reply) {
   auto* result = std::get_if<JsonObject>(&reply.outcome);
-  return json_answer(reply.status, result ? mcp::rpc_result(id, std::move(*result)) : mcp::rpc_error(id, std::get<mcp::RpcError>(reply.outcome)));
+  return json_answer(reply.status,
+                     result ? mcp::rpc_result(id, std::move(*result)) : mcp::rpc_error(id, std::get<mcp::RpcError>(reply.outcome)));
 }
 
 bool accepts(const net::Request& request, std::string_view type) {
@@ -61,7 +62,9 @@ mcp::Caller caller_of(const Principal& principal) {
 class McpHttp::Conversation final : public mcp::Exchange {
  public:
   Conversation(AppContext& app, Work& work) : app_(app), work_(work) {}
-  void notify(std::string_view method, JsonObject params) override { work_.stream->push(to_text(mcp::rpc_notification(method, std::move(params)))); }
+  void notify(std::string_view method, JsonObject params) override {
+    work_.stream->push(to_text(mcp::rpc_notification(method, std::move(params))));
+  }
   Task<std::expected<JsonObject, mcp::RpcError>> ask(std::string method, JsonObject params) override {
     return work_.session->ask(work_.stream.get(), std::move(method), std::move(params), app_.clock, work_.cancel.token());
   }
@@ -110,8 +113,9 @@ std::optional<net::Response> McpHttp::check_request(Call* call, mcp::Client* cli
       net::Response refused = to_problem(principal.error());
       if (refused.status == 401) {
         const bool is_tls = net::equal_ignoring_case(request.headers.get("x-forwarded-proto"), "https");
-        const std::string base = !app_.config->public_url.empty() ? app_.config->public_url
-                                                                  : (is_tls ? "https://" : "http://") + request.headers.get("host", "localhost");
+        const std::string base = !app_.config->public_url.empty()
+                                     ? app_.config->public_url
+                                     : (is_tls ? "https://" : "http://") + request.headers.get("host", "localhost");
         std::string challenge = "Bearer realm=\"mayfly\"";
         if (!metadata_path_.empty()) challenge += ", resource_metadata=\"" + base + metadata_path_ + "\"";
         if (has_key) challenge += ", error=\"invalid_token\"";
@@ -121,12 +125,15 @@ std::optional<net::Response> McpHttp::check_request(Call* call, mcp::Client* cli
       return refused;
     }
     if (!principal->scopes.intersects({Scope::Read, Scope::Invoke, Scope::Files, Scope::Answer, Scope::Admin})) {
-      net::Response refused = to_problem({"auth.forbidden", "this key may use nothing of the MCP server; it needs read, invoke or files", Retry::Never});
+      net::Response refused =
+          to_problem({"auth.forbidden", "this key may use nothing of the MCP server; it needs read, invoke or files", Retry::Never});
       refused.headers.set("WWW-Authenticate", "Bearer realm=\"mayfly\", error=\"insufficient_scope\", scope=\"read invoke files\"");
-      if (app_.mcp_tokens) refused.headers.set("WWW-Authenticate", app_.mcp_tokens->challenge(request, {"auth.forbidden", "", Retry::Never}));
+      if (app_.mcp_tokens)
+        refused.headers.set("WWW-Authenticate", app_.mcp_tokens->challenge(request, {"auth.forbidden", "", Retry::Never}));
       return refused;
     }
-    if (!principal->key_id.empty() && app_.keys->note_use(principal->key_id) && app_.tasks) app_.tasks->spawn(app_.keys->store_use(principal->key_id));
+    if (!principal->key_id.empty() && app_.keys->note_use(principal->key_id) && app_.tasks)
+      app_.tasks->spawn(app_.keys->store_use(principal->key_id));
     client->caller = caller_of(*principal);
   }
   client->toolsets = toolsets_of(request);
@@ -164,7 +171,8 @@ Task<> McpHttp::post(Call* call, mcp::Client client) {
     co_await call->responder.send(json_answer(400, mcp::rpc_error(message.error().id, message.error().error)));
     co_return;
   }
-  if (auto* request = std::get_if<mcp::RpcRequest>(&*message); request && mcp::is_stateless(call->request.headers, request->params, request->method))
+  if (auto* request = std::get_if<mcp::RpcRequest>(&*message);
+      request && mcp::is_stateless(call->request.headers, request->params, request->method))
     co_return co_await stateless(call, std::move(client), std::move(*request));
   const bool has_session = call->request.headers.find("mcp-session-id").has_value();
   if (const auto* note = std::get_if<mcp::RpcNotification>(&*message); note && !has_session) {
@@ -207,7 +215,8 @@ Task<> McpHttp::perform(std::shared_ptr<Work> work) {
   auto* result = std::get_if<JsonObject>(&reply->outcome);
   // Whoever cancelled a request expects no answer to it.
   if (!work->cancel.cancelled() || !work->session)
-    work->stream->push(to_text(result ? mcp::rpc_result(id, std::move(*result)) : mcp::rpc_error(id, std::get<mcp::RpcError>(reply->outcome))));
+    work->stream->push(
+        to_text(result ? mcp::rpc_result(id, std::move(*result)) : mcp::rpc_error(id, std::get<mcp::RpcError>(reply->outcome))));
   work->stream->finish(work->session ? 200 : reply->status);
 }
 
@@ -227,8 +236,10 @@ Task<McpHttp::Ended> McpHttp::write(Call* call, Writing what) {
     if (wake == Wake::Gone) co_return Ended::Gone;
     if (stream.finished() && (!what.may_sse || stream.items().size() <= 1)) {
       net::Response answer{stream.status(), {{"Content-Type", "application/json"}}, {}};
-      if (stream.items().empty()) answer = net::Response{202, {}, {}};
-      else answer.body = stream.items().back().text;
+      if (stream.items().empty())
+        answer = net::Response{202, {}, {}};
+      else
+        answer.body = stream.items().back().text;
       for (const auto& [name, value] : what.headers) answer.headers.set(name, value);
       co_await call->responder.send(std::move(answer));
       co_return Ended::Done;

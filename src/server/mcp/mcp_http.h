@@ -37,10 +37,10 @@ class McpHttp {
   enum class Ended { Done, Cut, Gone };
   struct Writing {
     std::shared_ptr<mcp::MessageStream> stream;
-    std::string name;             ///< of the stream, for event ids; empty: none
+    std::string name;  ///< of the stream, for event ids; empty: none
     std::int64_t after = 0;
     bool may_json = false, may_sse = true;
-    bool prime = false;           ///< an empty event with an id first (SEP-1699)
+    bool prime = false;  ///< an empty event with an id first (SEP-1699)
     net::Headers headers;
   };
 

@@ -21,7 +21,8 @@ std::vector<std::string> texts_of(const JsonObject& filter, std::string_view key
 
 }  // namespace
 
-Task<> McpHttp::follow_task(mcp::Client client, std::string id, Json subscription, std::shared_ptr<mcp::MessageStream> stream, CancelToken cancel) {
+Task<> McpHttp::follow_task(mcp::Client client, std::string id, Json subscription, std::shared_ptr<mcp::MessageStream> stream,
+                            CancelToken cancel) {
   auto task = co_await tasks_->get(client.caller, id);
   while (task && !task->ended() && !cancel.cancelled()) {
     task = co_await tasks_->next_status(client.caller, id, task->status, cancel);
@@ -33,11 +34,14 @@ Task<> McpHttp::follow_task(mcp::Client client, std::string id, Json subscriptio
 Task<> McpHttp::listen(Call* call, mcp::Client client, mcp::RpcRequest request) {
   const auto* filter = get_object(request.params, "notifications");
   std::optional<mcp::Reply> refused;
-  if (!filter) refused = mcp::Reply::error(mcp::rpc_code::kInvalidParams, "subscriptions/listen needs notifications, an object", std::nullopt, 400);
-  else if (listeners_ >= kListenersMax) refused = mcp::Reply::error(mcp::rpc_code::kInternal, "too many subscriptions are open; close some", std::nullopt, 429);
+  if (!filter)
+    refused = mcp::Reply::error(mcp::rpc_code::kInvalidParams, "subscriptions/listen needs notifications, an object", std::nullopt, 400);
+  else if (listeners_ >= kListenersMax)
+    refused = mcp::Reply::error(mcp::rpc_code::kInternal, "too many subscriptions are open; close some", std::nullopt, 429);
   if (refused) {
     const auto& error = std::get<mcp::RpcError>(refused->outcome);
-    co_await call->responder.send(net::Response{refused->status, {{"Content-Type", "application/json"}}, to_text(mcp::rpc_error(request.id, error))});
+    co_await call->responder.send(
+        net::Response{refused->status, {{"Content-Type", "application/json"}}, to_text(mcp::rpc_error(request.id, error))});
     co_return;
   }
   const Json subscription = request.id.to_json();
@@ -77,7 +81,8 @@ Task<> McpHttp::listen(Call* call, mcp::Client client, mcp::RpcRequest request) 
       }
   if (!task_ids.empty()) honored["taskIds"] = std::move(task_ids);
   const bool nothing = honored.empty();
-  stream->push(to_text(mcp::rpc_notification("notifications/subscriptions/acknowledged", stamped({{"notifications", std::move(honored)}}, subscription))));
+  stream->push(to_text(
+      mcp::rpc_notification("notifications/subscriptions/acknowledged", stamped({{"notifications", std::move(honored)}}, subscription))));
   const auto end = [this, stream, subscription, id = request.id] {
     JsonObject meta{{mcp::kSubscriptionIdKey, subscription}, {mcp::kServerInfoKey, protocol_.server_info()}};
     stream->push(to_text(mcp::rpc_result(id, {{"resultType", "complete"}, {"_meta", std::move(meta)}})));

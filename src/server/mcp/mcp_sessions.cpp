@@ -13,7 +13,9 @@ namespace {
 constexpr auto kLevels = std::to_array<std::string_view>({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"});
 
 net::Response refusal(int status, std::string message, std::optional<mcp::RpcId> id = std::nullopt) {
-  return {status, {{"Content-Type", "application/json"}}, to_text(mcp::rpc_error(id, {mcp::rpc_code::kInvalidRequest, std::move(message), std::nullopt}))};
+  return {status,
+          {{"Content-Type", "application/json"}},
+          to_text(mcp::rpc_error(id, {mcp::rpc_code::kInvalidRequest, std::move(message), std::nullopt}))};
 }
 net::Response no_session() { return refusal(404, "there is no such session of this caller: initialize again"); }
 
@@ -38,7 +40,8 @@ Task<> McpHttp::with_session(Call* call, mcp::Client client, mcp::RpcMessage mes
   auto* request = std::get_if<mcp::RpcRequest>(&message);
   const bool begins = request && request->method == "initialize";
   if (version && !begins && !mcp::is_session_version(*version)) {
-    co_await call->responder.send(refusal(400, "the protocol version of the header MCP-Protocol-Version has no sessions here", id_of(message)));
+    co_await call->responder.send(
+        refusal(400, "the protocol version of the header MCP-Protocol-Version has no sessions here", id_of(message)));
     co_return;
   }
   if (begins) co_return co_await initialize(call, std::move(client), std::move(*request));
@@ -76,12 +79,13 @@ Task<> McpHttp::initialize(Call* call, mcp::Client client, mcp::RpcRequest reque
   client.version = mcp::is_session_version(asked) ? asked : std::string(mcp::kVersionSessions);
   if (const auto* capabilities = get_object(request.params, "capabilities")) client.capabilities = *capabilities;
   client.log_level = "info";
-  JsonObject result{{"protocolVersion", client.version},
-                    {"capabilities", protocol_.capabilities(client)},
-                    {"serverInfo", protocol_.server_info()}};
+  JsonObject result{
+      {"protocolVersion", client.version}, {"capabilities", protocol_.capabilities(client)}, {"serverInfo", protocol_.server_info()}};
   if (const std::string& text = protocol_.options().instructions; !text.empty()) result["instructions"] = text;
   const auto session = sessions_.open(to_base64url(secure_random_bytes(24)), std::move(client));
-  net::Response answer{200, {{"Content-Type", "application/json"}, {"Mcp-Session-Id", session->id}}, to_text(mcp::rpc_result(request.id, std::move(result)))};
+  net::Response answer{200,
+                       {{"Content-Type", "application/json"}, {"Mcp-Session-Id", session->id}},
+                       to_text(mcp::rpc_result(request.id, std::move(result)))};
   co_await call->responder.send(std::move(answer));
 }
 
@@ -110,7 +114,8 @@ Task<std::optional<mcp::Reply>> McpHttp::session_method(std::shared_ptr<mcp::Ses
   if (request.method == "logging/setLevel") {
     const std::string level = get_string(request.params, "level");
     if (std::ranges::find(kLevels, level) == kLevels.end())
-      co_return Reply::error(mcp::rpc_code::kInvalidParams, "level must be debug, info, notice, warning, error, critical, alert or emergency");
+      co_return Reply::error(mcp::rpc_code::kInvalidParams,
+                             "level must be debug, info, notice, warning, error, critical, alert or emergency");
     session->client.log_level = level;
     co_return Reply::of({});
   }
@@ -123,7 +128,8 @@ Task<std::optional<mcp::Reply>> McpHttp::session_method(std::shared_ptr<mcp::Ses
   }
   auto* owner = protocol_.owner_of(uri);
   if (!owner) co_return Reply::error(mcp::rpc_code::kResourceNotFound, "there is no resource " + uri, JsonObject{{"uri", uri}});
-  if (session->watches.size() >= mcp::Session::kWatchesMax) co_return Reply::error(mcp::rpc_code::kInvalidParams, "this session watches too many resources");
+  if (session->watches.size() >= mcp::Session::kWatchesMax)
+    co_return Reply::error(mcp::rpc_code::kInvalidParams, "this session watches too many resources");
   std::weak_ptr<mcp::Session> weak = session;
   auto watch = co_await owner->watch(session->client.caller, uri, [weak, uri] {
     if (const auto alive = weak.lock()) alive->notify("notifications/resources/updated", {{"uri", uri}});

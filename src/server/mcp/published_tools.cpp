@@ -62,11 +62,13 @@ std::vector<ToolInfo> run_tools(const mcp::Caller& caller) {
     out.push_back(std::move(info));
   };
   if (caller.may("read"))
-    add("run_get", "Shows a run: its status, what it waits for, its result or error, tokens and cost.", schema_of({{"run", run}}, {"run"}), true);
+    add("run_get", "Shows a run: its status, what it waits for, its result or error, tokens and cost.", schema_of({{"run", run}}, {"run"}),
+        true);
   if (caller.may("invoke")) add("run_cancel", "Stops a run. What it has done stays done.", schema_of({{"run", run}}, {"run"}), false);
   if (caller.may("answer"))
     add("run_answer", "Answers the question that a run asks a person.",
-        schema_of({{"run", run}, {"decision", text_of("approve or deny, one of the options, or any text, as the question wants it.")},
+        schema_of({{"run", run},
+                   {"decision", text_of("approve or deny, one of the options, or any text, as the question wants it.")},
                    {"comment", text_of("Told to the agent where it helps.")}},
                   {"run", "decision"}),
         false);
@@ -87,7 +89,8 @@ class PublishedTools final : public mcp::ToolProvider {
       for (const agent::AgentVersion& version : app_.registry->list()) out.push_back(agent_tool(version.spec));
       if (app_.functions && app_.function_service)
         for (const function::FunctionRecord* record : app_.functions->list())
-          if (const auto latest = app_.functions->revision(record->name, record->latest); latest && !latest->config.tool_description.empty())
+          if (const auto latest = app_.functions->revision(record->name, record->latest);
+              latest && !latest->config.tool_description.empty())
             out.push_back(function_tool(latest->config));
     }
     for (ToolInfo& info : run_tools(caller)) out.push_back(std::move(info));
@@ -113,7 +116,8 @@ class PublishedTools final : public mcp::ToolProvider {
 
   Task<Result<CallResult>> call(mcp::CallContext context, std::string tool, JsonObject arguments) override {
     if (tool.starts_with(kAgent)) co_return co_await start_agent(std::move(context), tool.substr(kAgent.size()), std::move(arguments));
-    if (tool.starts_with(kFunction)) co_return co_await call_function(std::move(context), tool.substr(kFunction.size()), std::move(arguments));
+    if (tool.starts_with(kFunction))
+      co_return co_await call_function(std::move(context), tool.substr(kFunction.size()), std::move(arguments));
     const std::string run = get_string(arguments, "run");
     if (tool == "run_get") co_return co_await show(run);
     if (tool == "run_cancel") {

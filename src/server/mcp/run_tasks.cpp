@@ -92,7 +92,8 @@ class RunTasks final : public mcp::TaskPort {
     auto subscription = app_.engine->subscribe(id);
     for (;;) {
       auto state = co_await get(caller, id);
-      if (!state || state->ended() || state->status == Status::InputRequired || cancel.cancelled() || app_.stopping.cancelled()) co_return state;
+      if (!state || state->ended() || state->status == Status::InputRequired || cancel.cancelled() || app_.stopping.cancelled())
+        co_return state;
       bool timed_out = false;
       const auto item = co_await next_item(&app_, subscription.get(), cancel, kLongTime, &timed_out);
       if (!item && !timed_out) subscription = app_.engine->subscribe(id);
@@ -121,7 +122,8 @@ class RunTasks final : public mcp::TaskPort {
     if (!run) co_return fail(run.error().code == "run.not_found" ? unknown : run.error());
     const bool is_call = run->program == kMcpCallProgram;
     if (!is_call && run->program.find(':') != std::string::npos) co_return fail(unknown);
-    if (is_call && !caller->scopes.contains("admin") && get_string(object_of(run->summary), "caller") != caller->id) co_return fail(unknown);
+    if (is_call && !caller->scopes.contains("admin") && get_string(object_of(run->summary), "caller") != caller->id)
+      co_return fail(unknown);
     co_return run;
   }
 
@@ -162,7 +164,8 @@ class RunTasks final : public mcp::TaskPort {
         for (const agent::Question& question : *questions)
           out.input_requests[std::string(kQuestion) + std::to_string(question.operation)] = question_request(question);
     if (!out.input_requests.empty()) out.status = Status::InputRequired;
-    if (run.wait) out.message = "waits: " + std::string(engine::to_string(run.wait->kind)) + (run.wait->name.empty() ? "" : " " + run.wait->name);
+    if (run.wait)
+      out.message = "waits: " + std::string(engine::to_string(run.wait->kind)) + (run.wait->name.empty() ? "" : " " + run.wait->name);
     co_return out;
   }
 

@@ -65,8 +65,12 @@ class CallProgram final : public engine::Program {
   }
 
   Decision message(ProgramContext, const engine::Operation&) const override { return {}; }
-  bool may_repeat(ProgramContext, const engine::PendingOperation&, const Error& error) const override { return error.retry != Retry::Never; }
-  engine::OnUnknownOutcome on_unknown(ProgramContext, const engine::PendingOperation&) const override { return engine::OnUnknownOutcome::Fail; }
+  bool may_repeat(ProgramContext, const engine::PendingOperation&, const Error& error) const override {
+    return error.retry != Retry::Never;
+  }
+  engine::OnUnknownOutcome on_unknown(ProgramContext, const engine::PendingOperation&) const override {
+    return engine::OnUnknownOutcome::Fail;
+  }
 
  private:
   static void after_call(JsonObject* state, const Json& answer, Decision* out) {
