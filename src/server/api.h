@@ -14,6 +14,11 @@ void add_queue_routes(Router& router);
 void add_schedule_routes(Router& router);
 void add_trigger_routes(Router& router);
 void add_workflow_routes(Router& router);
+void add_workspace_routes(Router& router);
+/// Files of workspaces as bytes, and the links that work without a key: /dl, /ul, /s, /claim.
+void add_workspace_file_routes(Router& router);
+/// Bodies of those that stream. Nothing for other paths.
+std::optional<net::BodyPolicy> workspace_body_policy(const net::Request& head);
 /// Health, metrics and the documents.
 void add_ops_routes(Router& router);
 

@@ -34,6 +34,22 @@ JsonObject type_of(std::string_view type) {
 
 }  // namespace
 
+const std::vector<Tool>& all_tools() {
+  static const std::vector<Tool> kAll = [] {
+    std::vector<Tool> out;
+    for (auto tools : {account_tools, file_tools, history_tools, lock_tools, byte_tools, knowledge_tools, event_tools, sharing_tools, memory_tools})
+      for (const Tool& tool : tools()) out.push_back(tool);
+    return out;
+  }();
+  return kAll;
+}
+
+const Tool* find_tool(std::string_view name) {
+  for (const Tool& tool : all_tools())
+    if (tool.name == name) return &tool;
+  return nullptr;
+}
+
 JsonObject schema_of(std::string_view fields) {
   JsonObject properties;
   JsonArray required;

@@ -67,6 +67,11 @@ std::vector<Tool> event_tools();
 std::vector<Tool> sharing_tools();
 std::vector<Tool> memory_tools();
 
+/// All of them; the pointers live for ever.
+const std::vector<Tool>& all_tools();
+/// Null: there is none.
+const Tool* find_tool(std::string_view name);
+
 /// JSON Schema of `fields`.
 JsonObject schema_of(std::string_view fields);
 workspace::Actor actor_of(const mcp::Caller& caller);

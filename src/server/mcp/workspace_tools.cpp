@@ -14,12 +14,10 @@ constexpr std::size_t kTextBytesMax = 96 * 1024;
 class WorkspaceTools final : public mcp::ToolProvider {
  public:
   explicit WorkspaceTools(AppContext& app) : app_(app) {
-    for (auto tools : {kit::account_tools, kit::file_tools, kit::history_tools, kit::lock_tools, kit::byte_tools, kit::knowledge_tools, kit::event_tools,
-                       kit::sharing_tools, kit::memory_tools})
-      for (const kit::Tool& tool : tools()) {
-        infos_.push_back(info_of(tool));
-        tools_.emplace(std::string(tool.name), tool);
-      }
+    for (const kit::Tool& tool : kit::all_tools()) {
+      infos_.push_back(info_of(tool));
+      tools_.emplace(std::string(tool.name), tool);
+    }
   }
 
   std::vector<mcp::ToolInfo> tools(const mcp::Caller& caller) override {
