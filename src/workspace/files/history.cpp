@@ -51,15 +51,6 @@ Task<Outcome<std::string>> FilesService::diff(Actor actor, std::string workspace
                          before->first.path + " (version " + std::to_string(after->second.version) + ")", kDiffBytesMax);
 }
 
-Task<Outcome<Written>> FilesService::restore_version(Actor actor, std::string workspace, Place place, std::uint64_t version, WriteOptions options) {
-  auto old = co_await open(actor, workspace, place, version);
-  if (!old) co_return std::unexpected(old.error());
-  Content content{old->second.hash, old->second.size, old->second.content_type, "restore", "restored from version " + std::to_string(version)};
-  // To name a version is to know that it replaces what is there.
-  options.when.force = true;
-  co_return co_await put(std::move(actor), std::move(workspace), Place::of(old->first.id), std::move(content), std::move(options));
-}
-
 /// What has changed since the version that the caller had seen.
 Task<Refusal> FilesService::with_diff(Refusal refusal, Actor actor, std::string workspace, Place place, std::string if_match) {
   if (!refusal.details.contains("etag")) co_return refusal;
