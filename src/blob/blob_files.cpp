@@ -78,7 +78,7 @@ Result<void> write_new(const std::string& path, const std::string& bytes) {
 
 bool holds(const std::string& path, const std::string& bytes) {
   const File file(path, O_RDONLY);
-  struct stat status {};
+  struct stat status{};
   if (!file.is_open() || ::fstat(file.descriptor(), &status) != 0 || static_cast<std::size_t>(status.st_size) != bytes.size()) return false;
   std::string present(bytes.size(), '\0');
   return file.read_all(present) && present == bytes;
@@ -121,10 +121,10 @@ Result<std::string> BlobFiles::get(const std::string& hash, std::size_t bytes_ma
     if (errno == ENOENT) return fail(blob_not_found(hash));
     return file_error(path, errno);
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.descriptor(), &status) != 0) return file_error(path, errno);
-  const auto damaged = fail("blob.damaged", "The blob " + hash +
-                                                " does not match its hash: check the disk, then put it again or restore a backup.");
+  const auto damaged =
+      fail("blob.damaged", "The blob " + hash + " does not match its hash: check the disk, then put it again or restore a backup.");
   if (!S_ISREG(status.st_mode) || static_cast<std::size_t>(status.st_size) > bytes_max) return damaged;
   std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
   if (!file.read_all(bytes)) return file_error(path, errno);
@@ -163,7 +163,7 @@ Result<std::pair<FileHandle, std::uint64_t>> BlobFiles::open_blob(const std::str
   const std::string path = path_of(hash);
   FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return errno == ENOENT ? std::unexpected(blob_not_found(hash)) : file_error(path, errno);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0) return file_error(path, errno);
   return std::pair{std::move(file), static_cast<std::uint64_t>(status.st_size)};
 }
@@ -201,9 +201,9 @@ Result<BlobStore::Swept> BlobFiles::remove_older(const std::vector<std::string>&
   for (const std::string& hash : hashes) {
     const std::string path = path_of(hash);
     const std::lock_guard lock(naming_);
-    struct stat status {};
+    struct stat status{};
     if (::stat(path.c_str(), &status) != 0) continue;
-    struct timespec now {};
+    struct timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     const Millis age = std::chrono::duration_cast<Millis>(std::chrono::seconds(now.tv_sec - status.st_mtim.tv_sec) +
                                                           std::chrono::nanoseconds(now.tv_nsec - status.st_mtim.tv_nsec));

@@ -32,7 +32,8 @@ class FileHandle {
   int descriptor_ = -1;
 };
 
-/// The blocking file work of the file-system blob store. Any thread may use it; what gives names to files and takes them away excludes each other.
+/// The blocking file work of the file-system blob store. Any thread may use it; what gives names to files and takes them away excludes each
+/// other.
 class BlobFiles {
  public:
   explicit BlobFiles(std::string directory) : directory_(std::move(directory)) {}

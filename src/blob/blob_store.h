@@ -36,8 +36,8 @@ class BlobReader {
  public:
   virtual ~BlobReader() = default;
   virtual std::uint64_t size() const = 0;
-  /// At most `length` bytes from `offset`; empty at the end. Reading from 0 to the end in order checks the hash: `blob.damaged` comes instead of
-  /// the last piece. Other reads are checked as far as the store can (see its header).
+  /// At most `length` bytes from `offset`; empty at the end. Reading from 0 to the end in order checks the hash: `blob.damaged` comes
+  /// instead of the last piece. Other reads are checked as far as the store can (see its header).
   virtual Task<Result<std::string>> read(std::uint64_t offset, std::size_t length) = 0;
 };
 
@@ -57,8 +57,9 @@ class BlobStore {
   struct Swept {
     std::uint64_t removed = 0, bytes = 0, kept = 0;
   };
-  /// Removes blobs that `is_used` does not know and that were not put (again) for `grace`. Safe beside writers: a blob that was put or finished less than
-  /// `grace` ago stays, so whoever writes a reference within `grace` of its put finds the blob. `is_used` is called on the loop.
+  /// Removes blobs that `is_used` does not know and that were not put (again) for `grace`. Safe beside writers: a blob that was put or
+  /// finished less than `grace` ago stays, so whoever writes a reference within `grace` of its put finds the blob. `is_used` is called on
+  /// the loop.
   virtual Task<Result<Swept>> sweep(std::function<bool(std::string_view hash)> is_used, Millis grace) = 0;
 };
 

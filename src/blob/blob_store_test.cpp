@@ -18,7 +18,8 @@ struct FsHarness {
   std::string directory = temporary.path + "/blobs";
   asio::io_context io;
   std::unique_ptr<BlobStore> open() {
-    auto store = open_fs_blob_store(io.get_executor(), {.directory = directory, .blob_bytes_max = 1'000'000});
+    auto store =
+        open_fs_blob_store(io.get_executor(), {.directory = directory, .blob_bytes_max = 1'000'000, .stream_bytes_max = 2'000'000});
     EXPECT_TRUE(store) << store.error().message;
     return std::move(store.value());
   }
@@ -47,7 +48,7 @@ TEST_F(FsBlobStoreTest, KeepsBlobsForTheNextProcessAndTheOwnerOnly) {
   store = harness.open();
   EXPECT_EQ(get(hash).value(), "kept");
   EXPECT_TRUE(std::filesystem::is_empty(harness.directory + "/tmp"));
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(harness.path_of(hash).c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
   ASSERT_EQ(::stat(harness.directory.c_str(), &status), 0);
@@ -86,6 +87,51 @@ TEST_F(FsBlobStoreTest, NoSpaceLeavesNothingBehindAndServiceReturns) {
   EXPECT_TRUE(std::filesystem::is_empty(harness.directory + "/tmp"));
   EXPECT_EQ(get(sha256_hex(std::string(5000, 'x'))).error().code, "blob.not_found");
   EXPECT_TRUE(put(std::string(5000, 'x')));
+}
+
+TEST_F(FsBlobStoreTest, StreamsHaveALimitOfTheirOwnAndLeaveNothingBehind) {
+  auto writer = run_blob(harness.io, store->create()).value();
+  ASSERT_TRUE(run_blob(harness.io, writer->write(std::string(1'500'000, 'x')))) << "more than put takes";
+  EXPECT_EQ(run_blob(harness.io, writer->write(std::string(500'001, 'x'))).error().code, "blob.too_large");
+  EXPECT_EQ(run_blob(harness.io, writer->write("x")).error().code, "blob.too_large");
+  EXPECT_EQ(run_blob(harness.io, writer->finish()).error().code, "blob.too_large");
+  writer.reset();
+  EXPECT_TRUE(std::filesystem::is_empty(harness.directory + "/tmp"));
+}
+
+TEST_F(FsBlobStoreTest, AStreamThatFindsNoSpaceSaysSoAndLeavesNothing) {
+  auto writer = run_blob(harness.io, store->create()).value();
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{1000, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const auto refused = run_blob(harness.io, writer->write(std::string(5000, 'x')));
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_EQ(refused.error().code, "blob.full");
+  EXPECT_EQ(run_blob(harness.io, writer->write("more")).error().code, "blob.full") << "a gap must not become a blob";
+  EXPECT_EQ(run_blob(harness.io, writer->finish()).error().code, "blob.full");
+  writer.reset();
+  EXPECT_TRUE(std::filesystem::is_empty(harness.directory + "/tmp"));
+}
+
+TEST_F(FsBlobStoreTest, ReadingADamagedFileToItsEndIsNoticed) {
+  const std::string hash = put("the true bytes").value();
+  for (const char* damage : {"the trUe bytes", "cut", ""}) {
+    std::ofstream(harness.path_of(hash), std::ios::trunc) << damage;
+    const auto reader = run_blob(harness.io, store->open(hash));
+    if (!reader) {
+      EXPECT_EQ(reader.error().code, "blob.damaged");
+      continue;
+    }
+    std::string error;
+    for (std::uint64_t at = 0; at < (*reader)->size() && error.empty(); at += 4) {
+      const auto piece = run_blob(harness.io, (*reader)->read(at, 4));
+      if (!piece) error = piece.error().code;
+    }
+    EXPECT_EQ(error, "blob.damaged") << damage;
+  }
 }
 
 TEST_F(FsBlobStoreTest, DestroyingWaitsForTheWorkUnderWay) {

@@ -15,12 +15,18 @@ using Pool = std::shared_ptr<asio::thread_pool>;
 template <class T>
 Task<Result<T>> run_on(Pool pool, std::move_only_function<Result<T>()> work) {
   return suspend<Result<T>>([pool = std::move(pool), work = std::move(work)](Resume<Result<T>> resume) mutable {
-    asio::post(*pool, [work = std::move(work), resume = std::move(resume)]() mutable { resume(work()); });
+    asio::post(*pool, [work = std::move(work), resume = std::move(resume)]() mutable {
+      auto result = work();
+      // What it holds is given up here, so that an owner on the loop who lets go is the last.
+      work = nullptr;
+      resume(std::move(result));
+    });
   });
 }
 
 Error damaged(const std::string& hash) {
-  return {"blob.damaged", "The blob " + hash + " does not match its hash: check the disk, then put it again or restore a backup.", Retry::Never};
+  return {"blob.damaged", "The blob " + hash + " does not match its hash: check the disk, then put it again or restore a backup.",
+          Retry::Never};
 }
 
 /// What a stream's work on a pool's thread shares with its owner on the loop; one at a time uses it.
@@ -107,7 +113,9 @@ class FsBlobReader final : public BlobReader {
 class FsBlobStore final : public BlobStore {
  public:
   explicit FsBlobStore(FsBlobStoreOptions options)
-      : bytes_max_(options.blob_bytes_max), stream_bytes_max_(options.stream_bytes_max), files_(std::make_shared<BlobFiles>(std::move(options.directory))) {}
+      : bytes_max_(options.blob_bytes_max),
+        stream_bytes_max_(options.stream_bytes_max),
+        files_(std::make_shared<BlobFiles>(std::move(options.directory))) {}
   ~FsBlobStore() override {
     worker_->join();
     streams_->join();
@@ -128,7 +136,8 @@ class FsBlobStore final : public BlobStore {
 
   Task<Result<std::string>> get(std::string hash) override {
     if (auto ok = check_blob_hash(hash); !ok) co_return fail(ok.error());
-    co_return co_await run_on<std::string>(worker_, [files = files_, hash = std::move(hash), bytes_max = bytes_max_] { return files->get(hash, bytes_max); });
+    co_return co_await run_on<std::string>(
+        worker_, [files = files_, hash = std::move(hash), bytes_max = bytes_max_] { return files->get(hash, bytes_max); });
   }
 
   Task<Result<std::unique_ptr<BlobWriter>>> create() override {
@@ -155,6 +164,7 @@ class FsBlobStore final : public BlobStore {
       if (!file) return fail(file.error());
       outgoing->file = std::move(file->first);
       outgoing->size = file->second;
+      if (outgoing->size == 0 && outgoing->hash != sha256_hex("")) return fail(damaged(outgoing->hash));
       return {};
     });
     if (!opened) co_return fail(opened.error());
@@ -168,7 +178,8 @@ class FsBlobStore final : public BlobStore {
     for (std::string& hash : *all)
       if (!is_used(hash)) unused.push_back(std::move(hash));
     const std::uint64_t used = all->size() - unused.size();
-    auto swept = co_await run_on<Swept>(streams_, [files = files_, unused = std::move(unused), grace] { return files->remove_older(unused, grace); });
+    auto swept = co_await run_on<Swept>(streams_,
+                                        [files = files_, unused = std::move(unused), grace] { return files->remove_older(unused, grace); });
     if (swept) swept->kept += used;
     co_return swept;
   }

@@ -27,12 +27,12 @@ Result<Client> client_of(const JsonObject& metadata) {
   Client out;
   out.name = clean_name(get_string(metadata, "client_name"));
   const auto* uris = get_array(metadata, "redirect_uris");
-  if (!uris || uris->empty() || uris->size() > kRedirectsMax)
-    return fail("oauth.invalid_redirect_uri", "Give 1 to 16 `redirect_uris`.");
+  if (!uris || uris->empty() || uris->size() > kRedirectsMax) return fail("oauth.invalid_redirect_uri", "Give 1 to 16 `redirect_uris`.");
   for (const Json& uri : *uris) {
     if (!uri.is_string() || !is_redirect_uri(std::string_view(uri.get_string())))
       return fail("oauth.invalid_redirect_uri",
-                  "A redirect URI must be https, http of this machine (127.0.0.1, [::1], localhost) or an application's own scheme, without fragment.");
+                  "A redirect URI must be https, http of this machine (127.0.0.1, [::1], localhost) or an application's own scheme, "
+                  "without fragment.");
     out.redirect_uris.emplace_back(std::string_view(uri.get_string()));
   }
   const auto allows = [&](std::string_view name, std::string_view needed) {
@@ -105,8 +105,10 @@ Task<Result<void>> Clients::make_room() {
   if (registered_.size() < kRegisteredMax) co_return Result<void>{};
   const Client* oldest = nullptr;
   for (const auto& [id, client] : registered_)
-    if ((!oldest || client.created < oldest->created) && clock_.now() - client.created > std::chrono::hours(1) && !is_used_(id)) oldest = &client;
-  if (!oldest) co_return fail("oauth.full", "There are too many registered clients: use a client id metadata document, or try later.", Retry::Safe);
+    if ((!oldest || client.created < oldest->created) && clock_.now() - client.created > std::chrono::hours(1) && !is_used_(id))
+      oldest = &client;
+  if (!oldest)
+    co_return fail("oauth.full", "There are too many registered clients: use a client id metadata document, or try later.", Retry::Safe);
   Batch batch;
   batch.deletes.push_back(std::string(kPrefix) + oldest->id);
   registered_.erase(std::string(oldest->id));
@@ -125,9 +127,9 @@ Task<Result<Client>> Clients::add(JsonObject metadata) {
   JsonArray uris;
   for (const std::string& uri : client->redirect_uris) uris.emplace_back(uri);
   Batch batch;
-  batch.puts.push_back({std::string(kPrefix) + client->id, mayfly::to_text(JsonObject{{"client_name", client->name},
-                                                                                      {"redirect_uris", std::move(uris)},
-                                                                                      {"created", to_unix_ms(client->created)}})});
+  batch.puts.push_back({std::string(kPrefix) + client->id,
+                        mayfly::to_text(JsonObject{
+                            {"client_name", client->name}, {"redirect_uris", std::move(uris)}, {"created", to_unix_ms(client->created)}})});
   auto outcome = co_await store_.commit(std::move(batch));
   if (!outcome) co_return fail(outcome.error());
   registered_.insert_or_assign(client->id, *client);
@@ -141,11 +143,14 @@ Task<Result<Client>> Clients::find(std::string id) {
     if (cached != cached_.end() && clock_.monotonic() < cached->second.until) co_return cached->second.client;
     co_return co_await fetch(std::move(id));
   }
-  co_return fail("oauth.invalid_client", "This client is not known here: register it again, or use the URL of its metadata document as `client_id`.");
+  co_return fail("oauth.invalid_client",
+                 "This client is not known here: register it again, or use the URL of its metadata document as `client_id`.");
 }
 
 Task<Result<Client>> Clients::fetch(std::string url) {
-  const auto refuse = [](std::string message) { return fail("oauth.invalid_client", "The client's metadata document " + std::move(message)); };
+  const auto refuse = [](std::string message) {
+    return fail("oauth.invalid_client", "The client's metadata document " + std::move(message));
+  };
   if (!fetches_.take()) co_return fail("oauth.slow_down", "Too many clients' metadata to fetch: try again in a minute.", Retry::Safe);
   net::ClientRequest request;
   request.url = url;

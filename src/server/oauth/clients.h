@@ -33,13 +33,14 @@ class PerMinute {
   std::deque<std::chrono::nanoseconds> taken_;
 };
 
-/// Clients by dynamic registration (RFC 7591): rows `meta/oauth/client/ID`, at most 1,000, the oldest unused ones make room. And clients whose id is the
-/// https URL of their metadata (draft-ietf-oauth-client-id-metadata-document): fetched through the guard against server-side request forgery, cached as
-/// the answer allows (a minute to a day), at most 200, twenty fetches a minute.
+/// Clients by dynamic registration (RFC 7591): rows `meta/oauth/client/ID`, at most 1,000, the oldest unused ones make room. And clients
+/// whose id is the https URL of their metadata (draft-ietf-oauth-client-id-metadata-document): fetched through the guard against
+/// server-side request forgery, cached as the answer allows (a minute to a day), at most 200, twenty fetches a minute.
 class Clients {
  public:
   /// All outlive it. `is_used`: whether somebody has allowed this client something.
-  Clients(Store& store, Clock& clock, net::HttpClient& http, std::vector<std::string> private_hosts, std::function<bool(std::string_view)> is_used);
+  Clients(Store& store, Clock& clock, net::HttpClient& http, std::vector<std::string> private_hosts,
+          std::function<bool(std::string_view)> is_used);
 
   Task<Result<void>> load();
   /// From RFC 7591 client metadata. Errors: `oauth.invalid_redirect_uri`, `oauth.invalid_client_metadata`, `oauth.slow_down`, `oauth.full`.

@@ -18,8 +18,8 @@ struct Request {
   Scopes scopes;
 };
 
-/// What is between an authorization request and its tokens; in memory, since it lasts minutes: pages that wait for a person (ten minutes, ten tries,
-/// at most 500) and codes (one minute, good once, at most 1,000; a used one is remembered for ten).
+/// What is between an authorization request and its tokens; in memory, since it lasts minutes: pages that wait for a person (ten minutes,
+/// ten tries, at most 500) and codes (one minute, good once, at most 1,000; a used one is remembered for ten).
 class Codes {
  public:
   explicit Codes(const Clock& clock) : clock_(clock) {}

@@ -51,10 +51,14 @@ std::string Grants::row_of(const Entry& entry) {
 
 std::optional<Grants::Entry> Grants::entry_of(const JsonObject& row) {
   Entry out;
-  out.grant = {get_string(row, "id"),       get_string(row, "key"),
-               get_string(row, "client"),   get_string(row, "client_name"),
-               get_string(row, "resource"), scopes_in(get_string(row, "scope")).value_or(Scopes()),
-               from_unix_ms(get_int(row, "created")), from_unix_ms(get_int(row, "expires"))};
+  out.grant = {get_string(row, "id"),
+               get_string(row, "key"),
+               get_string(row, "client"),
+               get_string(row, "client_name"),
+               get_string(row, "resource"),
+               scopes_in(get_string(row, "scope")).value_or(Scopes()),
+               from_unix_ms(get_int(row, "created")),
+               from_unix_ms(get_int(row, "expires"))};
   out.refresh_hash = get_string(row, "refresh");
   const auto* used = get_array(row, "used");
   const auto* access = get_array(row, "access");
@@ -119,7 +123,8 @@ Task<Result<void>> Grants::write(std::string id) {
 
 Task<Result<Grants::Made>> Grants::create(Grant grant) {
   if (grants_.size() >= kGrantsMax) co_await remove_dead();
-  if (grants_.size() >= kGrantsMax) co_return fail("oauth.full", "There are 5,000 authorizations already: revoke some keys that gave them.");
+  if (grants_.size() >= kGrantsMax)
+    co_return fail("oauth.full", "There are 5,000 authorizations already: revoke some keys that gave them.");
   Entry entry;
   grant.id = to_hex(secure_random_bytes(8));
   grant.created = clock_.now();
@@ -144,9 +149,11 @@ Task<Result<Tokens>> Grants::refresh(std::string text, std::string client, std::
     if (auto ended = co_await end(id); !ended) co_return fail(ended.error());
     co_return invalid_grant("The refresh token was used before, so the authorization has ended: ask for it again.");
   }
-  if (!equal_constant_time(token->hash, entry.refresh_hash) || entry.grant.expires <= clock_.now() || !key_of(entry.grant)) co_return unknown;
+  if (!equal_constant_time(token->hash, entry.refresh_hash) || entry.grant.expires <= clock_.now() || !key_of(entry.grant))
+    co_return unknown;
   if (!resource.empty() && resource != entry.grant.resource)
-    co_return fail("oauth.invalid_target", "The authorization is for another resource: leave `resource` out, or ask for authorization again.");
+    co_return fail("oauth.invalid_target",
+                   "The authorization is for another resource: leave `resource` out, or ask for authorization again.");
   const Scopes wanted = scopes.value_or(entry.grant.scopes);
   if (intersection(wanted, entry.grant.scopes) != wanted)
     co_return fail("oauth.invalid_scope", "A refresh cannot widen the scope: ask for authorization again.");
@@ -195,9 +202,15 @@ Result<Principal> Grants::authenticate(std::string_view text, std::string_view r
   if (access->expires <= clock_.now()) return fail("auth.expired", "the access token has expired; refresh it");
   const ApiKey* key = key_of(grant);
   if (!key) return fail("auth.invalid", "the key that allowed this access was revoked or has expired; ask for authorization again");
-  if (grant.resource != resource) return fail("auth.invalid", "the access token is for another server's URL; ask for authorization with this one as `resource`");
-  return Principal{key->id,        key->name + " via " + grant.client_name, intersection(access->scopes, key->scopes),
-                   key->organisation, false, key->workspace, key->role_max};
+  if (grant.resource != resource)
+    return fail("auth.invalid", "the access token is for another server's URL; ask for authorization with this one as `resource`");
+  return Principal{key->id,
+                   key->name + " via " + grant.client_name,
+                   intersection(access->scopes, key->scopes),
+                   key->organisation,
+                   false,
+                   key->workspace,
+                   key->role_max};
 }
 
 bool Grants::has_client(std::string_view client) const {

@@ -15,10 +15,10 @@ inline constexpr Millis kAccessLifetime{3'600'000}, kRefreshLifetime{30LL * 24 *
 
 /// What a person allowed a client.
 struct Grant {
-  std::string id;       ///< 16 hexadecimal digits
-  std::string key;      ///< the API key of who consented; without it the grant is worth nothing
+  std::string id;   ///< 16 hexadecimal digits
+  std::string key;  ///< the API key of who consented; without it the grant is worth nothing
   std::string client, client_name;
-  std::string resource; ///< what its tokens are for
+  std::string resource;  ///< what its tokens are for
   Scopes scopes;
   TimePoint created{}, expires{};  ///< of the refresh token
 };
@@ -28,8 +28,8 @@ struct Tokens {
   Scopes scopes;
 };
 
-/// The grants and the SHA-256 of their tokens: rows `meta/oauth/grant/ID`, all of them in memory. Tokens are `mfo_ID_SECRET`, refresh tokens
-/// `mfr_ID_SECRET`. A refresh token is good once; who shows a used one ends the grant (RFC 9700 §4.14).
+/// The grants and the SHA-256 of their tokens: rows `meta/oauth/grant/ID`, all of them in memory. Tokens are `mfo_ID_SECRET`, refresh
+/// tokens `mfr_ID_SECRET`. A refresh token is good once; who shows a used one ends the grant (RFC 9700 §4.14).
 class Grants {
  public:
   /// Both outlive it; `clock` too.

@@ -1,8 +1,8 @@
 #include "server/oauth/oauth.h"
 
 #include "base/hash.h"
-#include "server/oauth/consent_page.h"
 #include "server/oauth/codes.h"
+#include "server/oauth/consent_page.h"
 #include "server/oauth/oauth_text.h"
 #include "server/problem.h"
 #include "server/token_realm.h"
@@ -82,7 +82,8 @@ std::string cookie_of(const net::Request& request, std::string_view name) {
 }
 
 std::optional<Parameters> form_of(const net::Request& request) {
-  if (!net::equal_ignoring_case(request.headers.get("content-type").substr(0, 33), "application/x-www-form-urlencoded")) return std::nullopt;
+  if (!net::equal_ignoring_case(request.headers.get("content-type").substr(0, 33), "application/x-www-form-urlencoded"))
+    return std::nullopt;
   return oauth::parse_parameters(request.body);
 }
 
@@ -156,8 +157,10 @@ std::optional<Result<Principal>> Server::authenticate(const net::Request& reques
 
 std::string Server::challenge(const net::Request& request, const Error& error) const {
   std::string out = "Bearer realm=\"mayfly\"";
-  if (error.code == "auth.forbidden") out += ", error=\"insufficient_scope\"";
-  else if (error.code != "auth.missing") out += ", error=\"invalid_token\"";
+  if (error.code == "auth.forbidden")
+    out += ", error=\"insufficient_scope\"";
+  else if (error.code != "auth.missing")
+    out += ", error=\"invalid_token\"";
   if (const auto base = base_of(request))
     out += ", resource_metadata=\"" + *base + std::string(kResourceMetadata) + std::string(kMcpPath) + "\", scope=\"" +
            oauth::to_text(oauth::kGrantable) + "\"";
@@ -246,7 +249,9 @@ Server::Answer Server::decide(Call* call) {
   const auto form = form_of(call->request);
   const std::string page = form ? parameter(*form, "request") : std::string();
   const oauth::Request* waiting = codes_->page(page, cookie_of(call->request, cookie_name(page)));
-  if (!waiting) co_return oauth::refusal_page(400, "This page is too old, was answered already, or was opened in another browser. Start again in the program.");
+  if (!waiting)
+    co_return oauth::refusal_page(
+        400, "This page is too old, was answered already, or was opened in another browser. Start again in the program.");
   oauth::Request request = *waiting;
   if (parameter(*form, "decision") != "allow") {
     codes_->close_page(page);
@@ -260,7 +265,8 @@ Server::Answer Server::decide(Call* call) {
   request.scopes = oauth::intersection(chosen, who->scopes);
   if (request.scopes.empty()) {
     request.scopes = waiting->scopes;
-    co_return show(request, page, "Nothing is left to allow: choose at least one thing that your own key may do (" + oauth::to_text(who->scopes) + ").");
+    co_return show(request, page,
+                   "Nothing is left to allow: choose at least one thing that your own key may do (" + oauth::to_text(who->scopes) + ").");
   }
   codes_->close_page(page);
   const std::string code = codes_->add(request, who->key_id);
@@ -273,7 +279,8 @@ Server::Answer Server::token(Call* call) {
   const std::string type = parameter(*form, "grant_type"), client = parameter(*form, "client_id");
   if (client.empty()) co_return refusal({"oauth.invalid_client", "Send `client_id`."});
   if (type == "authorization_code") co_return co_await exchange(std::move(*form));
-  if (type != "refresh_token") co_return refusal({"oauth.unsupported_grant_type", "grant_type must be authorization_code or refresh_token."});
+  if (type != "refresh_token")
+    co_return refusal({"oauth.unsupported_grant_type", "grant_type must be authorization_code or refresh_token."});
   std::optional<Scopes> scopes;
   if (form->contains("scope")) {
     scopes = oauth::scopes_in(parameter(*form, "scope"));
@@ -337,7 +344,8 @@ Server::Answer Server::revoke(Call* call) {
 Server::Answer Server::enrol(Call* call) {
   if (const auto base = base_of(call->request); !base) co_return fail(base.error());
   const auto body = parse_json(call->request.body, {.depth_max = 16, .bytes_max = kRegistrationBytesMax});
-  if (!body || !body->is_object()) co_return refusal({"oauth.invalid_client_metadata", "Send client metadata as one JSON object of at most 16 KiB (RFC 7591)."});
+  if (!body || !body->is_object())
+    co_return refusal({"oauth.invalid_client_metadata", "Send client metadata as one JSON object of at most 16 KiB (RFC 7591)."});
   const JsonObject& metadata = body->get_object();
   auto client = co_await clients_->add(metadata);
   if (!client) co_return refusal(client.error());

@@ -26,14 +26,15 @@ struct OAuthTest : ServerTest {
   HttpAnswer send(const std::string& path, const oauth::Parameters& values) { return call("POST", path, form(values), form_headers()); }
 
   std::string enrol() {
-    const HttpAnswer answer = call("POST", "/oauth/register", R"({"client_name": "Tester <b>", "redirect_uris": ["http://127.0.0.1:9/callback"]})",
-                                   {{"x-api-key", ""}});
+    const HttpAnswer answer =
+        call("POST", "/oauth/register", R"({"client_name": "Tester <b>", "redirect_uris": ["http://127.0.0.1:9/callback"]})",
+             {{"x-api-key", ""}});
     EXPECT_EQ(answer.status, 201) << answer.body;
     return answer.text("client_id");
   }
   oauth::Parameters request(const std::string& client) {
-    return {{"response_type", "code"},           {"client_id", client},  {"redirect_uri", std::string(kCallback)},
-            {"code_challenge_method", "S256"},   {"state", "st/1"},      {"code_challenge", std::string(kChallenge)},
+    return {{"response_type", "code"},          {"client_id", client},  {"redirect_uri", std::string(kCallback)},
+            {"code_challenge_method", "S256"},  {"state", "st/1"},      {"code_challenge", std::string(kChallenge)},
             {"resource", app_->url() + "/mcp"}, {"scope", "read files"}};
   }
   struct Opened {
@@ -57,16 +58,22 @@ struct OAuthTest : ServerTest {
     return given ? oauth::parameter(*given, name) : std::string();
   }
   std::string code_for(const std::string& client, const std::string& key) {
-    const HttpAnswer answer = decide(open_page(request(client)), {{"decision", "allow"}, {"key", key}, {"scope_read", "on"}, {"scope_files", "on"}});
+    const HttpAnswer answer =
+        decide(open_page(request(client)), {{"decision", "allow"}, {"key", key}, {"scope_read", "on"}, {"scope_files", "on"}});
     EXPECT_EQ(answer.status, 303) << answer.body;
     return parameter_of(answer, "code");
   }
   oauth::Parameters exchange(const std::string& client, const std::string& code) {
-    return {{"grant_type", "authorization_code"}, {"client_id", client},
-            {"code", code},                       {"redirect_uri", std::string(kCallback)},
-            {"code_verifier", std::string(kVerifier)}, {"resource", app_->url() + "/mcp"}};
+    return {{"grant_type", "authorization_code"},
+            {"client_id", client},
+            {"code", code},
+            {"redirect_uri", std::string(kCallback)},
+            {"code_verifier", std::string(kVerifier)},
+            {"resource", app_->url() + "/mcp"}};
   }
-  HttpAnswer tokens_for(const std::string& client, const std::string& key) { return send("/oauth/token", exchange(client, code_for(client, key))); }
+  HttpAnswer tokens_for(const std::string& client, const std::string& key) {
+    return send("/oauth/token", exchange(client, code_for(client, key)));
+  }
   HttpAnswer mcp(const std::string& token, net::Headers headers = {}) {
     headers.add("Authorization", "Bearer " + token);
     headers.add("Content-Type", "application/json");
@@ -80,7 +87,8 @@ TEST_F(OAuthTest, MetadataLeadsFromARefusalToTheTokens) {
   const HttpAnswer refused = mcp("");
   ASSERT_EQ(refused.status, 401) << refused.body;
   const std::string challenge = refused.headers.get("www-authenticate");
-  EXPECT_NE(challenge.find("resource_metadata=\"" + app_->url() + "/.well-known/oauth-protected-resource/mcp\""), std::string::npos) << challenge;
+  EXPECT_NE(challenge.find("resource_metadata=\"" + app_->url() + "/.well-known/oauth-protected-resource/mcp\""), std::string::npos)
+      << challenge;
   EXPECT_NE(challenge.find("scope=\"read"), std::string::npos) << challenge;
   for (const char* path : {"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"}) {
     const HttpAnswer resource = anonymous(path);
@@ -116,7 +124,8 @@ TEST_F(OAuthTest, APersonAllowsAProgramSomeThings) {
   EXPECT_EQ(tokens.text("token_type"), "Bearer");
   EXPECT_NE(mcp(tokens.text("access_token")).status, 401);
   EXPECT_EQ(mcp(admin_key_).status, mcp(tokens.text("access_token")).status);
-  EXPECT_EQ(call("GET", "/v1/runs", {}, {{"Authorization", "Bearer " + tokens.text("access_token")}}).status, 401) << "only /mcp is for tokens";
+  EXPECT_EQ(call("GET", "/v1/runs", {}, {{"Authorization", "Bearer " + tokens.text("access_token")}}).status, 401)
+      << "only /mcp is for tokens";
   EXPECT_EQ(decide(page, {{"decision", "allow"}, {"key", admin_key_}, {"scope_read", "on"}}).status, 400) << "a page is answered once";
   auto rows = run(app_->context().store->scan(KeyRange::prefix("meta/oauth/"), 100, Direction::Forward));
   ASSERT_EQ(rows->size(), 2u);
@@ -135,12 +144,15 @@ TEST_F(OAuthTest, DenyingTellsTheProgram) {
 TEST_F(OAuthTest, BadAuthorizationRequestsAreRefusedWhereItIsSafe) {
   start();
   const std::string client = enrol();
-  const std::vector<std::tuple<std::string, std::string, std::string>> table = {
-      {"redirect_uri", "https://evil.example/callback", ""}, {"redirect_uri", "http://127.0.0.1:9/other", ""},
-      {"client_id", "mfc_unknown", ""},                      {"response_type", "token", "unsupported_response_type"},
-      {"code_challenge", "", "invalid_request"},             {"code_challenge_method", "plain", "invalid_request"},
-      {"code_challenge_method", "", "invalid_request"},      {"resource", "https://evil.example/mcp", "invalid_target"},
-      {"scope", "admin deploy", "invalid_scope"}};
+  const std::vector<std::tuple<std::string, std::string, std::string>> table = {{"redirect_uri", "https://evil.example/callback", ""},
+                                                                                {"redirect_uri", "http://127.0.0.1:9/other", ""},
+                                                                                {"client_id", "mfc_unknown", ""},
+                                                                                {"response_type", "token", "unsupported_response_type"},
+                                                                                {"code_challenge", "", "invalid_request"},
+                                                                                {"code_challenge_method", "plain", "invalid_request"},
+                                                                                {"code_challenge_method", "", "invalid_request"},
+                                                                                {"resource", "https://evil.example/mcp", "invalid_target"},
+                                                                                {"scope", "admin deploy", "invalid_scope"}};
   for (const auto& [name, value, error] : table) {
     oauth::Parameters values = request(client);
     values[name] = value;
@@ -176,10 +188,14 @@ TEST_F(OAuthTest, ACodeIsGoodOnceAndItsMisuseEndsWhatItGave) {
   ASSERT_EQ(first.status, 200) << first.body;
   EXPECT_EQ(send("/oauth/token", good).text("error"), "invalid_grant");
   EXPECT_EQ(mcp(first.text("access_token")).status, 401);
-  for (const auto& [name, value, error] : std::vector<std::tuple<std::string, std::string, std::string>>{
-           {"code_verifier", std::string(43, 'a'), "invalid_grant"}, {"code_verifier", "", "invalid_grant"}, {"client_id", enrol(), "invalid_grant"},
-           {"redirect_uri", "http://127.0.0.1:9/other", "invalid_grant"}, {"resource", "https://evil.example/mcp", "invalid_target"},
-           {"grant_type", "password", "unsupported_grant_type"}, {"client_id", "", "invalid_client"}}) {
+  for (const auto& [name, value, error] :
+       std::vector<std::tuple<std::string, std::string, std::string>>{{"code_verifier", std::string(43, 'a'), "invalid_grant"},
+                                                                      {"code_verifier", "", "invalid_grant"},
+                                                                      {"client_id", enrol(), "invalid_grant"},
+                                                                      {"redirect_uri", "http://127.0.0.1:9/other", "invalid_grant"},
+                                                                      {"resource", "https://evil.example/mcp", "invalid_target"},
+                                                                      {"grant_type", "password", "unsupported_grant_type"},
+                                                                      {"client_id", "", "invalid_client"}}) {
     oauth::Parameters bad = exchange(client, code_for(client, admin_key_));
     bad[name] = value;
     EXPECT_EQ(send("/oauth/token", bad).text("error"), error) << name << "=" << value;
@@ -193,13 +209,14 @@ TEST_F(OAuthTest, RefreshTokensRotateAndReuseEndsTheGrant) {
   const auto refresh = [&](const HttpAnswer& tokens) {
     return send("/oauth/token", {{"grant_type", "refresh_token"}, {"client_id", client}, {"refresh_token", tokens.text("refresh_token")}});
   };
-  EXPECT_EQ(send("/oauth/token", {{"grant_type", "refresh_token"}, {"client_id", enrol()}, {"refresh_token", first.text("refresh_token")}}).text("error"),
+  EXPECT_EQ(send("/oauth/token", {{"grant_type", "refresh_token"}, {"client_id", enrol()}, {"refresh_token", first.text("refresh_token")}})
+                .text("error"),
             "invalid_grant");
-  EXPECT_EQ(send("/oauth/token", {{"grant_type", "refresh_token"},
-                                  {"client_id", client},
-                                  {"refresh_token", first.text("refresh_token")},
-                                  {"scope", "invoke"}}).text("error"),
-            "invalid_scope");
+  EXPECT_EQ(
+      send("/oauth/token",
+           {{"grant_type", "refresh_token"}, {"client_id", client}, {"refresh_token", first.text("refresh_token")}, {"scope", "invoke"}})
+          .text("error"),
+      "invalid_scope");
   const HttpAnswer second = refresh(first);
   ASSERT_EQ(second.status, 200) << second.body;
   EXPECT_NE(mcp(first.text("access_token")).status, 401) << "calls under way go on";
@@ -238,8 +255,10 @@ TEST_F(OAuthTest, ATokenForAnotherUrlOfThisServerIsRefused) {
 
 TEST_F(OAuthTest, RegistrationIsCheckedAndLimited) {
   start();
-  for (const char* uri : {"http://evil.example/cb", "javascript:alert(1)", "https://a.example/#x", "data:text/html,x", "https://u@a.example/", ""})
-    EXPECT_EQ(call("POST", "/oauth/register", R"({"redirect_uris": [")" + std::string(uri) + "\"]}").text("error"), "invalid_redirect_uri") << uri;
+  for (const char* uri :
+       {"http://evil.example/cb", "javascript:alert(1)", "https://a.example/#x", "data:text/html,x", "https://u@a.example/", ""})
+    EXPECT_EQ(call("POST", "/oauth/register", R"({"redirect_uris": [")" + std::string(uri) + "\"]}").text("error"), "invalid_redirect_uri")
+        << uri;
   EXPECT_EQ(call("POST", "/oauth/register", "[]").text("error"), "invalid_client_metadata");
   int status = 0;
   for (int i = 0; i < 21; ++i) status = call("POST", "/oauth/register", R"({"redirect_uris": ["cursor://x/cb"]})").status;
@@ -296,7 +315,8 @@ TEST_F(OAuthTest, AClientMayBeTheUrlOfItsMetadata) {
   EXPECT_EQ(http.redirects, 0);
   ASSERT_TRUE(run(clients.find(id)));
   EXPECT_EQ(http.sent, 1) << "it is cached";
-  for (const char* bad : {"http://app.example/client.json", "https://app.example", "https://app.example/", "https://u@app.example/x", "https://app.example/x#y"})
+  for (const char* bad : {"http://app.example/client.json", "https://app.example", "https://app.example/", "https://u@app.example/x",
+                          "https://app.example/x#y"})
     EXPECT_EQ(run(clients.find(bad)).error().code, "oauth.invalid_client") << bad;
   EXPECT_EQ(http.sent, 1);
   EXPECT_EQ(run(clients.find("https://other.example/client.json")).error().code, "oauth.invalid_client") << "it names another id";

@@ -9,8 +9,8 @@ namespace mayfly::oauth {
 namespace {
 
 constexpr std::size_t kFormBytesMax = 16 * 1024, kParametersMax = 32, kUriBytesMax = 2'000;
-constexpr std::string_view kUnsafeSchemes[] = {"javascript", "data", "file",  "vbscript", "blob",   "about", "view-source",
-                                               "ws",         "wss",  "ftp", "mailto",   "chrome", "jar",   "resource"};
+constexpr std::string_view kUnsafeSchemes[] = {"javascript", "data", "file", "vbscript", "blob",   "about", "view-source",
+                                               "ws",         "wss",  "ftp",  "mailto",   "chrome", "jar",   "resource"};
 
 struct Uri {
   std::string scheme, host, port, rest;  ///< the host in lower case; the rest begins with "/" or "?", or is empty
@@ -93,7 +93,8 @@ bool is_redirect_uri(std::string_view text) {
   if (!uri) return false;
   if (uri->scheme == "https") return !uri->host.empty();
   if (uri->scheme == "http") return is_loopback(*uri);
-  return std::ranges::find(kUnsafeSchemes, std::string_view(uri->scheme)) == std::end(kUnsafeSchemes) && !(uri->host.empty() && uri->rest.empty());
+  return std::ranges::find(kUnsafeSchemes, std::string_view(uri->scheme)) == std::end(kUnsafeSchemes) &&
+         !(uri->host.empty() && uri->rest.empty());
 }
 
 bool is_registered(const std::vector<std::string>& registered, std::string_view text) {
@@ -165,12 +166,18 @@ bool fits_challenge(std::string_view verifier, std::string_view challenge) {
 std::string escape_html(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '"') out += "&quot;";
-    else if (c == '\'') out += "&#39;";
-    else out += c;
+    if (c == '&')
+      out += "&amp;";
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '"')
+      out += "&quot;";
+    else if (c == '\'')
+      out += "&#39;";
+    else
+      out += c;
   }
   return out;
 }
