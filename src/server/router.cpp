@@ -159,6 +159,11 @@ Result<void> Router::check_host(const net::Request& request) const {
   if (name == config.address) return {};
   for (const std::string& allowed : config.allowed_hosts)
     if (net::equal_ignoring_case(name, allowed)) return {};
+  // Behind a proxy that passes the Host field on.
+  if (const auto scheme = config.public_url.find("://"); scheme != std::string::npos) {
+    const std::string_view authority = std::string_view(config.public_url).substr(scheme + 3);
+    if (net::equal_ignoring_case(name, host_name(authority.substr(0, authority.find('/'))))) return {};
+  }
   return fail("host.not_allowed", "this server answers to localhost only; use http://127.0.0.1, or allow the name with --allow-host");
 }
 

@@ -253,6 +253,19 @@ TEST_F(OAuthTest, ATokenForAnotherUrlOfThisServerIsRefused) {
   EXPECT_EQ(mcp(tokens.text("access_token"), {{"Host", "localhost" + port}}).status, 401);
 }
 
+TEST_F(OAuthTest, BehindAProxyThePublicUrlCounts) {
+  config_.public_url = "https://agents.test";
+  start();
+  const net::Headers headers{{"Host", "agents.test"}, {"x-api-key", ""}};
+  EXPECT_EQ(call("GET", "/.well-known/oauth-protected-resource/mcp", {}, headers).text("resource"), "https://agents.test/mcp");
+  oauth::Parameters values = request(enrol());
+  values["resource"] = "https://agents.test/mcp";
+  const HttpAnswer page = call("GET", "/oauth/authorize?" + form(values), {}, headers);
+  EXPECT_EQ(page.status, 200) << page.body;
+  EXPECT_NE(page.headers.get("set-cookie").find("; Secure"), std::string::npos);
+  EXPECT_NE(mcp("", {{"Host", "agents.test"}}).headers.get("www-authenticate").find("\"https://agents.test/.well-known/"), std::string::npos);
+}
+
 TEST_F(OAuthTest, RegistrationIsCheckedAndLimited) {
   start();
   for (const char* uri :
