@@ -28,6 +28,8 @@
 #include "server/oauth/oauth.h"
 #include "server/program_mux.h"
 #include "server/providers.h"
+#include "server/webdav/webdav.h"
+#include "server/workspaces/workspace_host.h"
 #include "store/sqlite_store.h"
 #include "telemetry/run_spans.h"
 
@@ -107,6 +109,7 @@ struct App::Parts {
   ProgramMux programs;
   std::unique_ptr<FunctionHost> function_host;
   std::unique_ptr<EventHost> events;
+  std::unique_ptr<WorkspaceHost> workspaces;
   std::unique_ptr<McpTaskPrograms> mcp_tasks;
   std::unique_ptr<McpEndpoint> mcp;
   std::unique_ptr<agent::AgentSteps> steps;
@@ -134,6 +137,8 @@ App::App(Executor executor, ServerConfig config) : parts_(std::make_unique<Parts
   add_run_routes(parts_->router);
   add_event_routes(parts_->router);
   add_key_routes(parts_->router);
+  add_workspace_routes(parts_->router);
+  add_webdav_routes(parts_->router);
   add_ops_routes(parts_->router);
   lambda::add_lambda_routes(parts_->router);
   add_aws_routes(parts_->router);
@@ -240,7 +245,11 @@ Task<Result<void>> App::Parts::open_engine() {
                                          .steps = &programs};
   events = std::make_unique<EventHost>(context, *blobs, *secrets, programs);
   engine_deps.deliver = [this](std::string id, Json message) { return events->message(std::move(id), std::move(message)); };
-  if (exporter->enabled()) engine_deps.run_ended = [this](const std::string& run) { observer->run_ended(run); };
+  workspaces = std::make_unique<WorkspaceHost>(context);
+  engine_deps.run_ended = [this](const std::string& run) {
+    workspaces->run_ended(run);
+    if (exporter->enabled()) observer->run_ended(run);
+  };
   engine = engine::make_engine(std::move(engine_deps), {});
   observer->start(*engine);
   steps->attach(*engine);
@@ -252,6 +261,7 @@ Task<Result<void>> App::Parts::open_engine() {
   if (function_host) function_host->use_faces(std::move(faces));
   if (auto taken = co_await engine->take_leases(); !taken) co_return taken;
   if (auto opened = co_await events->open(*engine); !opened) co_return opened;
+  if (auto opened = co_await workspaces->open(*engine); !opened) co_return opened;
   if (auto opened = co_await engine->open(); !opened) co_return opened;
   if (auto opened = co_await mcp->open(); !opened) co_return opened;
   co_return co_await a2a_push->open();
@@ -277,7 +287,11 @@ Result<void> App::Parts::listen() {
   options.body_bytes_max = config.body_bytes_max;
   options.header_bytes_max = config.header_bytes_max;
   options.connections_max = config.connections_max;
-  options.body_policy = [bytes_max = config.body_bytes_max](const net::Request& head) { return lambda::body_policy(head, bytes_max); };
+  options.body_policy = [bytes_max = config.body_bytes_max](const net::Request& head) {
+    if (const auto policy = workspace_body_policy(head)) return *policy;
+    if (const auto policy = webdav_body_policy(head)) return *policy;
+    return lambda::body_policy(head, bytes_max);
+  };
   server = net::make_http_server(executor, clock, std::move(options),
                                  [this](net::Request& request, net::Responder& responder) { return router.handle(request, responder); });
   if (auto listening = server->listen(); !listening) return listening;
@@ -320,10 +334,12 @@ Task<> App::Parts::close() {
   stopping.cancel();
   if (mcp) co_await mcp->stop();
   if (server) co_await server->stop(config.shutdown_grace);
+  if (workspaces) co_await workspaces->stop();
   const auto left = std::chrono::ceil<Millis>(deadline - clock.monotonic());
   if (events) co_await events->stop(std::max(left, Millis{0}));
   const auto still_left = std::chrono::ceil<Millis>(deadline - clock.monotonic());
   if (engine) co_await engine->stop(std::max(still_left, Millis{0}));
+  if (workspaces) co_await workspaces->close();
   if (events) co_await events->close();
   if (function_host) co_await function_host->stop(kFunctionGrace);
   if (observer) co_await observer->stop();

@@ -61,8 +61,6 @@ Result<void> WorkspaceHost::Parts::make(engine::Engine& the_engine) {
   sharing = workspace::make_sharing(*spaces, *files);
   events = workspace::make_events({.spaces = spaces.get(), .files = files.get(), .triggers = context.triggers});
   search = workspace::make_search({.spaces = spaces.get(), .files = files.get(), .file = directory + "/search.db"});
-  mirrors = workspace::make_mirrors(
-      {.spaces = spaces.get(), .files = files.get(), .events = events.get(), .roots = context.config->mirror_roots});
   all = {spaces.get(), files.get(), bytes.get(), sharing.get(), events.get(), search.get(), mirrors.get(), blobs.get()};
   return {};
 }
@@ -77,7 +75,6 @@ Task<Result<void>> WorkspaceHost::open(engine::Engine& engine) {
   if (auto opened = co_await parts.sharing->open(); !opened) co_return opened;
   if (auto opened = co_await parts.events->open(); !opened) co_return opened;
   if (auto opened = co_await parts.search->open(); !opened) co_return opened;
-  if (auto opened = co_await parts.mirrors->open(); !opened) co_return opened;
   parts.context.workspaces = &parts.all;
   parts.arm();
   co_return Result<void>{};
@@ -117,7 +114,7 @@ void WorkspaceHost::run_ended(const std::string& run) {
 Task<> WorkspaceHost::stop() {
   Parts& parts = *parts_;
   if (!parts.is_open) co_return;
-  co_await parts.mirrors->stop();
+  if (parts.mirrors) co_await parts.mirrors->stop();
   co_await parts.search->stop();
   co_await parts.events->stop();
 }
