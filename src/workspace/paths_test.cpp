@@ -13,10 +13,17 @@ TEST(Paths, NamesThatLookAlikeAreOne) {
 }
 
 TEST(Paths, NamesThatDeceiveAreRefused) {
-  for (const std::string& name : {std::string(""), std::string("."), std::string(".."), std::string("a/b"), std::string("a\\b"), std::string("a\0b", 3), std::string("a\nb"),
-                                  std::string(" a"), std::string("a "), std::string("a."), std::string("a\xe2\x80\xae" "b"), std::string("a\xe2\x80\x8b" "b"),
-                                  std::string("a\xe2\x80\xa8" "b"), std::string("a\xc2\x85" "b"), std::string("\xff"), std::string("\xed\xa0\x80"), std::string("\xef\xbf\xbf"),
-                                  std::string(256, 'a')}) {
+  for (const std::string& name : {std::string(""), std::string("."), std::string(".."), std::string("a/b"), std::string("a\\b"),
+                                  std::string("a\0b", 3), std::string("a\nb"), std::string(" a"), std::string("a "), std::string("a."),
+                                  std::string("a\xe2\x80\xae"
+                                              "b"),
+                                  std::string("a\xe2\x80\x8b"
+                                              "b"),
+                                  std::string("a\xe2\x80\xa8"
+                                              "b"),
+                                  std::string("a\xc2\x85"
+                                              "b"),
+                                  std::string("\xff"), std::string("\xed\xa0\x80"), std::string("\xef\xbf\xbf"), std::string(256, 'a')}) {
     auto refused = normal_name(name);
     ASSERT_FALSE(refused) << name;
     EXPECT_EQ(refused.error().code, "ws.invalid_name");

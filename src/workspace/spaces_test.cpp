@@ -13,7 +13,9 @@ Task<Outcome<Json>> put_row(Space* space, std::string name, bool fails) {
 
 class SpacesTest : public ::testing::Test {
  protected:
-  bool stored(const std::string& name) { return world.disk.cells().contains(keys::row(world.spaces().partition_of(world.id), world.id, 'x', name)); }
+  bool stored(const std::string& name) {
+    return world.disk.cells().contains(keys::row(world.spaces().partition_of(world.id), world.id, 'x', name));
+  }
   Task<Outcome<Json>> put(const std::string& name, bool fails = false) {
     return world.spaces().mutate(world.agent, world.id, Role::Editor, [name, fails](Space& space) { return put_row(&space, name, fails); });
   }

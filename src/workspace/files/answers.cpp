@@ -55,7 +55,8 @@ Task<Outcome<std::optional<JsonObject>>> FilesService::answer_of(Space* space, s
   if (!row) co_return std::unexpected(Refusal(row.error()));
   if (!*row) co_return std::optional<JsonObject>();
   auto value = parse_json(**row);
-  if (!value || !value->is_object()) co_return refuse("store.damaged", "the row " + name + " cannot be read: restore a backup, or remove the row by hand");
+  if (!value || !value->is_object())
+    co_return refuse("store.damaged", "the row " + name + " cannot be read: restore a backup, or remove the row by hand");
   if (to_unix_ms(space->now()) - get_int(value->get_object(), "at") > kKeptMs) co_return std::optional<JsonObject>();
   co_return std::optional<JsonObject>(std::move(value->get_object()));
 }

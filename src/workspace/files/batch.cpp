@@ -66,24 +66,29 @@ Task<Outcome<Node>> FilesService::metadata_in(Space* space, Place place, JsonObj
   if (!node) co_return std::unexpected(node.error());
   if (auto may = co_await guard(space, *spot, *node, options, Touch::Change); !may) co_return std::unexpected(may.error());
   merge_patch(&node->metadata, patch, 0);
-  if (to_text(node->metadata).size() > kMetadataBytesMax) co_return refuse("ws.too_large", "metadata has at most 16 KiB; put more into a file");
+  if (to_text(node->metadata).size() > kMetadataBytesMax)
+    co_return refuse("ws.too_large", "metadata has at most 16 KiB; put more into a file");
   tell(*space, &*node, "file.updated", {{"metadata", true}});
   put_node(rows, *node);
   co_return node;
 }
 
 Task<Outcome<Node>> FilesService::set_metadata(Actor actor, std::string workspace, Place place, JsonObject patch, WriteOptions options) {
-  std::function<Task<Outcome<Node>>(Space&)> change = [this, place, patch, options](Space& space) { return metadata_in(&space, place, patch, options); };
+  std::function<Task<Outcome<Node>>(Space&)> change = [this, place, patch, options](Space& space) {
+    return metadata_in(&space, place, patch, options);
+  };
   co_return co_await change_space<Node>(&spaces_, std::move(actor), std::move(workspace), Role::Editor, std::move(change));
 }
 
-Task<Outcome<Written>> FilesService::restore_version(Actor actor, std::string workspace, Place place, std::uint64_t version, WriteOptions options) {
+Task<Outcome<Written>> FilesService::restore_version(Actor actor, std::string workspace, Place place, std::uint64_t version,
+                                                     WriteOptions options) {
   if (version == 0) co_return refuse("ws.invalid", "say which version is to come back");
   auto old = co_await open(actor, workspace, place, version);
   if (!old) co_return std::unexpected(old.error());
   // To name a version is to know that it replaces what is there.
   options.when.force = true;
-  Content content{old->second.hash, old->second.size, old->second.content_type, "restore", "restored from version " + std::to_string(version)};
+  Content content{old->second.hash, old->second.size, old->second.content_type, "restore",
+                  "restored from version " + std::to_string(version)};
   co_return co_await put(std::move(actor), std::move(workspace), Place::of(old->first.id), std::move(content), std::move(options));
 }
 
@@ -99,7 +104,8 @@ Task<Outcome<JsonObject>> FilesService::operation_in(Space* space, JsonObject op
     if (text.size() > kContentBytesMax) co_return refuse("ws.too_large", "a batch writes at most 4 MiB a file; write it by itself");
     auto hash = co_await blobs_.put(text);
     if (!hash) co_return std::unexpected(Refusal(hash.error()));
-    auto written = co_await put_in(*space, place, {*hash, static_cast<std::int64_t>(text.size()), get_string(operation, "content_type"), "write", {}}, options);
+    auto written = co_await put_in(
+        *space, place, {*hash, static_cast<std::int64_t>(text.size()), get_string(operation, "content_type"), "write", {}}, options);
     node = written ? Outcome<Node>(std::move(written->node)) : std::unexpected(written.error());
   } else if (op == "edit") {
     auto edited = co_await edit_in(space, place, edits_of(operation), options);

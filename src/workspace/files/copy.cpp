@@ -11,7 +11,8 @@ constexpr std::size_t kCopiedMax = 10'000;
 constexpr std::size_t kCopiedAtOnce = 6;
 
 Content content_of(const Node& source) {
-  return {source.hash, source.size, source.content_type, "copy", "copied from " + source.path + ", version " + std::to_string(source.version)};
+  return {source.hash, source.size, source.content_type, "copy",
+          "copied from " + source.path + ", version " + std::to_string(source.version)};
 }
 
 /// Error: `ws.too_large` beyond what is copied at once.
@@ -27,7 +28,8 @@ Task<Outcome<std::size_t>> count_below(Rows rows, std::string top) {
       if (!found) co_return std::unexpected(found.error());
       more = found->size() == 1'000;
       count += found->size();
-      if (count > kCopiedMax) co_return refuse("ws.too_large", "more than 10,000 nodes are not copied at once; copy its folders one by one");
+      if (count > kCopiedMax)
+        co_return refuse("ws.too_large", "more than 10,000 nodes are not copied at once; copy its folders one by one");
       for (const Entry& entry : *found) {
         after = entry.name;
         if (entry.kind == NodeKind::Folder) folders.push_back(entry.id);
@@ -113,17 +115,22 @@ Task<Outcome<std::string>> FilesService::copy_some(Space* space, std::string fro
   co_return found->size() < kCopiedAtOnce ? std::string() : after;
 }
 
-Task<Outcome<Node>> FilesService::copy(Actor actor, std::string workspace, Place from, std::string to, bool overwrite, WriteOptions options) {
+Task<Outcome<Node>> FilesService::copy(Actor actor, std::string workspace, Place from, std::string to, bool overwrite,
+                                       WriteOptions options) {
   auto source = co_await stat(actor, workspace, from);
   if (!source) co_return std::unexpected(source.error());
   if (source->kind == NodeKind::File) {
-    std::function<Task<Outcome<Node>>(Space&)> change = [this, from, to, overwrite, options](Space& space) { return copy_in(&space, from, to, overwrite, options); };
+    std::function<Task<Outcome<Node>>(Space&)> change = [this, from, to, overwrite, options](Space& space) {
+      return copy_in(&space, from, to, overwrite, options);
+    };
     co_return co_await change_space<Node>(&spaces_, actor, workspace, Role::Editor, std::move(change));
   }
   auto seen = view(actor, workspace);
   if (!seen) co_return std::unexpected(seen.error());
   if (auto count = co_await count_below(seen->rows, source->id); !count) co_return std::unexpected(count.error());
-  std::function<Task<Outcome<Node>>(Space&)> begin = [this, from, to, overwrite, options](Space& space) { return copy_top(&space, from, to, overwrite, options); };
+  std::function<Task<Outcome<Node>>(Space&)> begin = [this, from, to, overwrite, options](Space& space) {
+    return copy_top(&space, from, to, overwrite, options);
+  };
   auto top = co_await change_space<Node>(&spaces_, actor, workspace, Role::Editor, std::move(begin));
   if (!top) co_return std::unexpected(top.error());
   std::vector<std::pair<std::string, std::string>> folders{{source->id, top->id}};

@@ -79,7 +79,8 @@ void script(const Lines& a, const Lines& b, std::size_t head, std::size_t a_end,
 
 }  // namespace
 
-std::string unified_diff(std::string_view before, std::string_view after, std::string_view before_name, std::string_view after_name, std::size_t bytes_max) {
+std::string unified_diff(std::string_view before, std::string_view after, std::string_view before_name, std::string_view after_name,
+                         std::size_t bytes_max) {
   if (before == after) return "";
   const Lines a = lines_of(before), b = lines_of(after);
   std::size_t head = 0, a_end = a.size(), b_end = b.size();
@@ -102,7 +103,8 @@ std::string unified_diff(std::string_view before, std::string_view after, std::s
     const std::size_t end = std::min(steps.size(), last + 1 + kContext);
     std::size_t removed = 0, added = 0;
     for (std::size_t j = first; j < end; ++j) removed += steps[j].sign != '+', added += steps[j].sign != '-';
-    std::string hunk = fmt::format("@@ -{},{} +{},{} @@\n", steps[first].before + (removed > 0), removed, steps[first].after + (added > 0), added);
+    std::string hunk =
+        fmt::format("@@ -{},{} +{},{} @@\n", steps[first].before + (removed > 0), removed, steps[first].after + (added > 0), added);
     for (std::size_t j = first; j < end; ++j) {
       hunk += steps[j].sign;
       hunk += steps[j].sign == '+' ? b[steps[j].after] : a[steps[j].before];

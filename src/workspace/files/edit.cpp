@@ -31,7 +31,8 @@ Outcome<std::size_t> apply(std::string* text, const Edit& edit, std::size_t numb
   if (edit.kind == Edit::Kind::Insert) {
     std::size_t at = 0;
     for (std::int64_t line = 0; line < edit.line; ++line) {
-      if (at >= text->size()) return refuse("ws.invalid", which + "the file has only " + std::to_string(line) + " lines; insert after one of them, or append");
+      if (at >= text->size())
+        return refuse("ws.invalid", which + "the file has only " + std::to_string(line) + " lines; insert after one of them, or append");
       at = std::min(text->find('\n', at), text->size() - 1) + 1;
     }
     std::string piece = edit.new_text;
@@ -43,9 +44,13 @@ Outcome<std::size_t> apply(std::string* text, const Edit& edit, std::size_t numb
   if (edit.old_text.empty()) return refuse("ws.invalid", which + "old_text is empty; say what is to be replaced, or insert or append");
   const std::size_t count = count_of(*text, edit.old_text);
   if (count == 0)
-    return refuse("ws.conflict", which + "old_text does not occur in the file; read it again and copy the text exactly, with its spaces and line ends", {{"occurrences", 0}});
+    return refuse("ws.conflict",
+                  which + "old_text does not occur in the file; read it again and copy the text exactly, with its spaces and line ends",
+                  {{"occurrences", 0}});
   if (count > 1 && !edit.all)
-    return refuse("ws.conflict", which + "old_text occurs " + std::to_string(count) + " times; give more of the text around it, or all: true", {{"occurrences", count}});
+    return refuse("ws.conflict",
+                  which + "old_text occurs " + std::to_string(count) + " times; give more of the text around it, or all: true",
+                  {{"occurrences", count}});
   std::string out;
   std::size_t from = 0;
   for (std::size_t at; (at = text->find(edit.old_text, from)) != std::string::npos; from = at + edit.old_text.size()) {
@@ -88,7 +93,8 @@ Task<Outcome<Files::Edited>> FilesService::edit_in(Space* space, Place place, st
     out.replaced += *replaced;
   }
   if (!is_text(after)) co_return refuse("ws.not_text", "the new text is no valid UTF-8");
-  if (std::cmp_greater(after.size(), kEditedMax)) co_return refuse("ws.too_large", "files of up to 8 MiB can be edited; write it as a whole");
+  if (std::cmp_greater(after.size(), kEditedMax))
+    co_return refuse("ws.too_large", "files of up to 8 MiB can be edited; write it as a whole");
   out.diff = unified_diff(*before, after, node->path + " (version " + std::to_string(node->version) + ")", node->path, kDiffBytesMax);
   Content content;
   content.size = static_cast<std::int64_t>(after.size());
@@ -112,10 +118,13 @@ Task<Outcome<Files::Edited>> FilesService::edit_in(Space* space, Place place, st
   co_return out;
 }
 
-Task<Outcome<Files::Edited>> FilesService::edit(Actor actor, std::string workspace, Place place, std::vector<Edit> edits, bool dry_run, WriteOptions options) {
+Task<Outcome<Files::Edited>> FilesService::edit(Actor actor, std::string workspace, Place place, std::vector<Edit> edits, bool dry_run,
+                                                WriteOptions options) {
   if (edits.empty() || edits.size() > kEditsMax) co_return refuse("ws.invalid", "give 1 to 100 edits");
   if (!dry_run) {
-    std::function<Task<Outcome<Edited>>(Space&)> change = [this, place, edits, options](Space& space) { return edit_in(&space, place, edits, options); };
+    std::function<Task<Outcome<Edited>>(Space&)> change = [this, place, edits, options](Space& space) {
+      return edit_in(&space, place, edits, options);
+    };
     auto done = co_await change_space<Edited>(&spaces_, actor, workspace, Role::Editor, std::move(change));
     if (!done && done.error().code == "ws.conflict" && options.when.if_match)
       co_return std::unexpected(co_await with_diff(done.error(), actor, workspace, place, *options.when.if_match));
@@ -125,7 +134,8 @@ Task<Outcome<Files::Edited>> FilesService::edit(Actor actor, std::string workspa
   if (!opened) co_return std::unexpected(opened.error());
   auto before = co_await text_of(opened->second.hash, opened->second.size, kEditedMax);
   if (!before) co_return std::unexpected(before.error());
-  if (!is_text(*before)) co_return refuse("ws.not_text", "'" + opened->first.path + "' is no text and cannot be edited; write it as a whole");
+  if (!is_text(*before))
+    co_return refuse("ws.not_text", "'" + opened->first.path + "' is no text and cannot be edited; write it as a whole");
   std::string after = *before;
   Edited out;
   for (std::size_t i = 0; i < edits.size(); ++i) {

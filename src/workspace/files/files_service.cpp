@@ -103,12 +103,15 @@ Task<Result<void>> FilesService::clean(std::string workspace) {
     std::vector<std::string> old;
     for (const Record& row : *found) {
       auto value = parse_json(row.value);
-      if (value && value->is_object() && to_unix_ms(clock_.now()) - get_int(value->get_object(), "at") > kAnswersKeptMs) old.push_back(row.key);
+      if (value && value->is_object() && to_unix_ms(clock_.now()) - get_int(value->get_object(), "at") > kAnswersKeptMs)
+        old.push_back(row.key);
     }
     for (std::size_t i = 0; i < old.size() && !stopping_.cancelled(); i += kErasedAtOnce) {
-      const std::vector<std::string> some(old.begin() + static_cast<std::ptrdiff_t>(i), old.begin() + static_cast<std::ptrdiff_t>(std::min(old.size(), i + kErasedAtOnce)));
+      const std::vector<std::string> some(old.begin() + static_cast<std::ptrdiff_t>(i),
+                                          old.begin() + static_cast<std::ptrdiff_t>(std::min(old.size(), i + kErasedAtOnce)));
       Spaces::Change change = [some](Space& space) { return erase_in(&space, some); };
-      if (auto done = co_await spaces_.mutate(system, workspace, Role::Viewer, std::move(change)); !done) co_return fail(Error(done.error()));
+      if (auto done = co_await spaces_.mutate(system, workspace, Role::Viewer, std::move(change)); !done)
+        co_return fail(Error(done.error()));
     }
     if (found->size() < 1'000) co_return Result<void>{};
     range.begin = found->back().key + '\0';

@@ -26,9 +26,11 @@ class FilesService final : public Files {
   Task<Outcome<NodePage>> list(Actor actor, std::string workspace, Place folder, ListOptions options) override;
   Task<Outcome<ReadText>> read_text(Actor actor, std::string workspace, Place place, ReadOptions options) override;
   Task<Outcome<std::pair<Node, FileVersion>>> open(Actor actor, std::string workspace, Place place, std::uint64_t version) override;
-  Task<Outcome<Written>> write(Actor actor, std::string workspace, Place place, std::string bytes, std::string content_type, WriteOptions options) override;
+  Task<Outcome<Written>> write(Actor actor, std::string workspace, Place place, std::string bytes, std::string content_type,
+                               WriteOptions options) override;
   Task<Outcome<Written>> put(Actor actor, std::string workspace, Place place, Content content, WriteOptions options) override;
-  Task<Outcome<Edited>> edit(Actor actor, std::string workspace, Place place, std::vector<Edit> edits, bool dry_run, WriteOptions options) override;
+  Task<Outcome<Edited>> edit(Actor actor, std::string workspace, Place place, std::vector<Edit> edits, bool dry_run,
+                             WriteOptions options) override;
   Task<Outcome<Node>> make_folder(Actor actor, std::string workspace, std::string path, bool parents, WriteOptions options) override;
   Task<Outcome<Node>> move(Actor actor, std::string workspace, Place from, std::string to, bool overwrite, WriteOptions options) override;
   Task<Outcome<Node>> copy(Actor actor, std::string workspace, Place from, std::string to, bool overwrite, WriteOptions options) override;
@@ -38,7 +40,8 @@ class FilesService final : public Files {
   Task<Outcome<JsonArray>> batch(Actor actor, std::string workspace, JsonArray operations) override;
   Task<Outcome<VersionPage>> versions(Actor actor, std::string workspace, Place place, std::size_t limit, std::string after) override;
   Task<Outcome<std::string>> diff(Actor actor, std::string workspace, Place place, std::uint64_t from, std::uint64_t to) override;
-  Task<Outcome<Written>> restore_version(Actor actor, std::string workspace, Place place, std::uint64_t version, WriteOptions options) override;
+  Task<Outcome<Written>> restore_version(Actor actor, std::string workspace, Place place, std::uint64_t version,
+                                         WriteOptions options) override;
   Task<Outcome<NodePage>> trash(Actor actor, std::string workspace, std::size_t limit, std::string after) override;
   Task<Outcome<Node>> restore(Actor actor, std::string workspace, std::string node, std::string to, WriteOptions options) override;
   Task<Outcome<std::int64_t>> purge(Actor actor, std::string workspace, std::string node) override;
@@ -154,9 +157,9 @@ class FilesService final : public Files {
   TaskGroup tasks_;
   CancelSource stopping_;
   bool is_open_ = false;
-  std::map<std::string, std::unique_ptr<Clock::Timer>> timers_;             ///< by "WS/LOCK"
+  std::map<std::string, std::unique_ptr<Clock::Timer>> timers_;                ///< by "WS/LOCK"
   std::map<std::string, std::set<std::pair<std::string, std::string>>> runs_;  ///< run: workspace, "NODE/LOCK"
-  std::map<std::string, Waiters> waiters_;                                  ///< by workspace, in order of arrival
+  std::map<std::string, Waiters> waiters_;                                     ///< by workspace, in order of arrival
   std::uint64_t tickets_ = 0;
 };
 

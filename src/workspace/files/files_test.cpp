@@ -167,7 +167,8 @@ TEST(Files, EditsSayWhatDoesNotFit) {
 
 TEST(Files, CopiesOfFoldersAreWhole) {
   WorkspaceWorld world;
-  for (int i = 0; i < 30; ++i) ASSERT_TRUE(world.write(world.agent, "/src/d" + std::to_string(i % 3) + "/f" + std::to_string(i) + ".txt", std::to_string(i)));
+  for (int i = 0; i < 30; ++i)
+    ASSERT_TRUE(world.write(world.agent, "/src/d" + std::to_string(i % 3) + "/f" + std::to_string(i) + ".txt", std::to_string(i)));
   WriteOptions options;
   options.idempotency_key = "copy";
   ASSERT_TRUE(world.run(world.files().copy(world.agent, world.id, Place::at("/src"), "/dst", false, options)));
@@ -184,7 +185,8 @@ TEST(Files, CopiesOfFoldersAreWhole) {
 
 TEST(Files, ABatchIsAllOrNothing) {
   WorkspaceWorld world;
-  JsonArray operations{JsonObject{{"op", "write"}, {"path", "/a.txt"}, {"content", "one"}}, JsonObject{{"op", "move"}, {"path", "/nothing"}, {"to", "/b.txt"}}};
+  JsonArray operations{JsonObject{{"op", "write"}, {"path", "/a.txt"}, {"content", "one"}},
+                       JsonObject{{"op", "move"}, {"path", "/nothing"}, {"to", "/b.txt"}}};
   auto failed = world.run(world.files().batch(world.agent, world.id, operations));
   ASSERT_FALSE(failed);
   EXPECT_EQ(get_int(failed.error().details, "operation", -1), 1);

@@ -25,7 +25,9 @@ bool must_say_what_it_saw(const Space& space) {
 }
 
 Refusal changed_meanwhile(const Node& node) {
-  return {Error{"ws.conflict", "'" + node.path + "' was changed by " + node.modified_by + " meanwhile; read it again and write with its new etag", Retry::Never},
+  return {Error{"ws.conflict",
+                "'" + node.path + "' was changed by " + node.modified_by + " meanwhile; read it again and write with its new etag",
+                Retry::Never},
           {{"etag", node.etag}, {"version", node.version}, {"author", node.modified_by}, {"modified_at", to_rfc3339(node.modified)}}};
 }
 
@@ -42,9 +44,11 @@ Task<Outcome<void>> FilesService::guard(Space* space, Spot spot, std::optional<N
   if (when.if_match && *when.if_match != "*" && *when.if_match != node->etag) co_return std::unexpected(changed_meanwhile(*node));
   const bool said = when.if_match || when.force || !when.lock_token.empty() || when.fence;
   if (touch == Touch::Overwrite && !said && must_say_what_it_saw(*space))
-    co_return refuse("ws.precondition_required",
-                     "'" + node->path + "' is there already; read it and give its etag as if_match (or if_none_match to only create, or force to overwrite knowingly)",
-                     {{"etag", node->etag}, {"version", node->version}});
+    co_return refuse(
+        "ws.precondition_required",
+        "'" + node->path +
+            "' is there already; read it and give its etag as if_match (or if_none_match to only create, or force to overwrite knowingly)",
+        {{"etag", node->etag}, {"version", node->version}});
   co_return Outcome<void>{};
 }
 
@@ -58,7 +62,8 @@ Task<Outcome<void>> FilesService::guard_locks(Space* space, Spot spot, std::opti
     if (!held) co_return std::unexpected(held.error());
     const bool is_target = node && i + 1 == spot.chain.size();
     const bool is_folder_of_it = !is_target && (node ? touch == Touch::Entry && i + 2 == spot.chain.size() : i + 1 == spot.chain.size());
-    std::erase_if(*held, [&](const StoredLock& lock) { return !lock.active(space->now()) || (!is_target && !is_folder_of_it && !lock.lock.deep); });
+    std::erase_if(
+        *held, [&](const StoredLock& lock) { return !lock.active(space->now()) || (!is_target && !is_folder_of_it && !lock.lock.deep); });
     for (StoredLock& lock : *held) {
       lock.lock.path = path_of_part(spot, i);
       if (when.lock_token.empty()) continue;
@@ -68,12 +73,16 @@ Task<Outcome<void>> FilesService::guard_locks(Space* space, Spot spot, std::opti
     }
     if (!held->empty()) groups.push_back(std::move(*held));
   }
-  if (!when.lock_token.empty() && !own) co_return std::unexpected(lock_lost(fence, when.fence, "this lock has expired, was released or broken"));
-  const bool fits = !when.fence || *when.fence == fence || (own && own->lock.fence == *when.fence && own->lock.node != (node ? node->id : ""));
+  if (!when.lock_token.empty() && !own)
+    co_return std::unexpected(lock_lost(fence, when.fence, "this lock has expired, was released or broken"));
+  const bool fits =
+      !when.fence || *when.fence == fence || (own && own->lock.fence == *when.fence && own->lock.node != (node ? node->id : ""));
   if (!fits) co_return std::unexpected(lock_lost(fence, when.fence, "somebody had a lock since this was begun"));
   for (const Held& held : groups) {
     // Who shows one of his locks may pass his others, too.
-    const bool passes = own && std::ranges::any_of(held, [&](const StoredLock& lock) { return lock.lock.id == own->lock.id || lock.lock.holder == own->lock.holder; });
+    const bool passes = own && std::ranges::any_of(held, [&](const StoredLock& lock) {
+                          return lock.lock.id == own->lock.id || lock.lock.holder == own->lock.holder;
+                        });
     if (!passes) co_return std::unexpected(locked_by(held.front(), space->now()));
   }
   co_return Outcome<void>{};

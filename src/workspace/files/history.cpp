@@ -46,7 +46,8 @@ Task<Outcome<std::string>> FilesService::diff(Actor actor, std::string workspace
   if (!a) co_return std::unexpected(a.error());
   auto b = co_await text_of(after->second.hash, after->second.size, kDiffedMax);
   if (!b) co_return std::unexpected(b.error());
-  if (!is_text(*a) || !is_text(*b)) co_return refuse("ws.not_text", "'" + before->first.path + "' is no text; its versions can be downloaded and compared");
+  if (!is_text(*a) || !is_text(*b))
+    co_return refuse("ws.not_text", "'" + before->first.path + "' is no text; its versions can be downloaded and compared");
   co_return unified_diff(*a, *b, before->first.path + " (version " + std::to_string(before->second.version) + ")",
                          before->first.path + " (version " + std::to_string(after->second.version) + ")", kDiffBytesMax);
 }
@@ -62,7 +63,8 @@ Task<Refusal> FilesService::with_diff(Refusal refusal, Actor actor, std::string 
   auto before = co_await text_of(base->hash, base->size, kDiffedMax);
   auto after = co_await text_of(now->hash, now->size, kDiffedMax);
   if (!before || !after || !is_text(*before) || !is_text(*after)) co_return refusal;
-  refusal.details["diff"] = unified_diff(*before, *after, "version " + std::to_string(base->version), "version " + std::to_string(now->version), kSmallDiffBytesMax);
+  refusal.details["diff"] = unified_diff(*before, *after, "version " + std::to_string(base->version),
+                                         "version " + std::to_string(now->version), kSmallDiffBytesMax);
   co_return refusal;
 }
 

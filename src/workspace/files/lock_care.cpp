@@ -22,7 +22,8 @@ Actor system_of(const Workspace& workspace) {
 std::string timer_key(const std::string& workspace, const std::string& lock) { return workspace + "/" + lock; }
 
 JsonObject lock_data(const StoredLock& stored, const std::string& reason) {
-  JsonObject out{{"lock", stored.lock.id}, {"holder", stored.lock.holder}, {"mode", stored.lock.mode == LockMode::Shared ? "shared" : "exclusive"}};
+  JsonObject out{
+      {"lock", stored.lock.id}, {"holder", stored.lock.holder}, {"mode", stored.lock.mode == LockMode::Shared ? "shared" : "exclusive"}};
   if (!reason.empty()) out["reason"] = reason.substr(0, 500);
   return out;
 }
@@ -51,8 +52,8 @@ void FilesService::arm(const std::string& workspace, const StoredLock& stored) {
   if (stopping_.cancelled()) return;
   const TimePoint at = stored.lapsed ? stored.lock.expires + kRenewableAfterExpiry : stored.lock.expires;
   const Millis delay = std::max<Millis>(at - clock_.now(), Millis{1});
-  timers_[timer_key(workspace, stored.lock.id)] =
-      clock_.call_after(delay, [this, workspace, node = stored.lock.node, id = stored.lock.id] { tasks_.spawn(expire(workspace, node, id)); });
+  timers_[timer_key(workspace, stored.lock.id)] = clock_.call_after(
+      delay, [this, workspace, node = stored.lock.node, id = stored.lock.id] { tasks_.spawn(expire(workspace, node, id)); });
 }
 
 Task<> FilesService::expire(std::string workspace, std::string node, std::string lock) {
@@ -166,7 +167,8 @@ Task<Outcome<void>> FilesService::break_lock(Actor actor, std::string workspace,
 Task<Outcome<void>> FilesService::break_all_in(Space& space, std::string reason) {
   auto held = co_await all_locks(rows_of(space));
   if (!held) co_return std::unexpected(held.error());
-  if (held->size() > kBrokenAtOnceMax) co_return refuse("ws.too_large", "more than 40 locks are held in this workspace; break some of them first");
+  if (held->size() > kBrokenAtOnceMax)
+    co_return refuse("ws.too_large", "more than 40 locks are held in this workspace; break some of them first");
   const bool one_by_one = held->size() <= kToldOneByOne;
   for (const StoredLock& stored : *held) {
     const Rows rows = rows_of(space);
@@ -213,7 +215,8 @@ Task<Outcome<Files::LockStatus>> FilesService::locks(Actor actor, std::string wo
     out.locks.push_back(std::move(stored.lock));
   }
   if (const auto line = waiters_.find(seen->workspace.id); line != waiters_.end())
-    out.waiting = static_cast<std::size_t>(std::ranges::count_if(line->second, [&](const auto& waiter) { return waiter->node == node->id; }));
+    out.waiting =
+        static_cast<std::size_t>(std::ranges::count_if(line->second, [&](const auto& waiter) { return waiter->node == node->id; }));
   co_return out;
 }
 
@@ -268,7 +271,8 @@ Task<Outcome<Json>> FilesService::end_in(Space* space, std::string node, std::st
   if (!held) co_return std::unexpected(held.error());
   for (const StoredLock& stored : *held)
     if (stored.lock.id == id)
-      if (auto ended = co_await end_lock(space, stored, "lock.released", "its run has ended"); !ended) co_return std::unexpected(ended.error());
+      if (auto ended = co_await end_lock(space, stored, "lock.released", "its run has ended"); !ended)
+        co_return std::unexpected(ended.error());
   co_return Json();
 }
 
@@ -280,8 +284,11 @@ Task<Outcome<void>> FilesService::renew_run(std::string run) {
     const Workspace* there = spaces_.by_id(workspace);
     if (!there) continue;
     const std::size_t slash = name.find('/');
-    Spaces::Change change = [this, node = name.substr(0, slash), id = name.substr(slash + 1)](Space& space) { return extend_in(&space, node, id); };
-    if (auto done = co_await spaces_.mutate(system_of(*there), workspace, Role::Viewer, std::move(change)); !done) co_return std::unexpected(done.error());
+    Spaces::Change change = [this, node = name.substr(0, slash), id = name.substr(slash + 1)](Space& space) {
+      return extend_in(&space, node, id);
+    };
+    if (auto done = co_await spaces_.mutate(system_of(*there), workspace, Role::Viewer, std::move(change)); !done)
+      co_return std::unexpected(done.error());
   }
   co_return Outcome<void>{};
 }
@@ -294,8 +301,11 @@ Task<Outcome<void>> FilesService::release_run(std::string run) {
     const Workspace* there = spaces_.by_id(workspace);
     if (!there) continue;
     const std::size_t slash = name.find('/');
-    Spaces::Change change = [this, node = name.substr(0, slash), id = name.substr(slash + 1)](Space& space) { return end_in(&space, node, id); };
-    if (auto done = co_await spaces_.mutate(system_of(*there), workspace, Role::Viewer, std::move(change)); !done) co_return std::unexpected(done.error());
+    Spaces::Change change = [this, node = name.substr(0, slash), id = name.substr(slash + 1)](Space& space) {
+      return end_in(&space, node, id);
+    };
+    if (auto done = co_await spaces_.mutate(system_of(*there), workspace, Role::Viewer, std::move(change)); !done)
+      co_return std::unexpected(done.error());
   }
   runs_.erase(run);
   co_return Outcome<void>{};

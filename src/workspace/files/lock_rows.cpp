@@ -23,8 +23,14 @@ Task<Outcome<std::vector<StoredLock>>> locks_in(Rows rows, std::string prefix) {
 
 std::string row_text(const StoredLock& stored) {
   const Lock& lock = stored.lock;
-  JsonObject out{{"id", lock.id}, {"node", lock.node}, {"holder", lock.holder}, {"fence", lock.fence}, {"acquired", to_unix_ms(lock.acquired)},
-                 {"expires", to_unix_ms(lock.expires)}, {"ttl", stored.ttl_ms}, {"etag", stored.etag}};
+  JsonObject out{{"id", lock.id},
+                 {"node", lock.node},
+                 {"holder", lock.holder},
+                 {"fence", lock.fence},
+                 {"acquired", to_unix_ms(lock.acquired)},
+                 {"expires", to_unix_ms(lock.expires)},
+                 {"ttl", stored.ttl_ms},
+                 {"etag", stored.etag}};
   if (lock.mode == LockMode::Shared) out["shared"] = true;
   if (!lock.holder_label.empty()) out["label"] = lock.holder_label;
   if (!lock.run.empty()) out["run"] = lock.run;
@@ -37,7 +43,8 @@ std::string row_text(const StoredLock& stored) {
 template <>
 Result<StoredLock> row_as<StoredLock>(const std::string& key, const std::string& text) {
   auto value = parse_json(text);
-  if (!value || !value->is_object()) return fail("store.damaged", "the row " + key + " cannot be read: restore a backup, or remove the row by hand");
+  if (!value || !value->is_object())
+    return fail("store.damaged", "the row " + key + " cannot be read: restore a backup, or remove the row by hand");
   const JsonObject& object = value->get_object();
   StoredLock out;
   out.lock.id = get_string(object, "id");
@@ -67,9 +74,15 @@ Refusal locked_by(const StoredLock& stored, TimePoint now) {
   const Lock& lock = stored.lock;
   const std::string holder = lock.holder_label.empty() ? lock.holder : lock.holder_label;
   const std::int64_t left = std::max<std::int64_t>((lock.expires - now).count(), 0);
-  return {Error{"ws.locked", holder + " holds a lock until " + to_rfc3339(lock.expires) + "; wait for it with lock_acquire, or write elsewhere", Retry::Safe},
-          {{"holder", holder}, {"mode", lock.mode == LockMode::Shared ? "shared" : "exclusive"}, {"expires_at", to_rfc3339(lock.expires)},
-           {"retry_after_ms", left}, {"node", lock.node}, {"path", lock.path}}};
+  return {
+      Error{"ws.locked", holder + " holds a lock until " + to_rfc3339(lock.expires) + "; wait for it with lock_acquire, or write elsewhere",
+            Retry::Safe},
+      {{"holder", holder},
+       {"mode", lock.mode == LockMode::Shared ? "shared" : "exclusive"},
+       {"expires_at", to_rfc3339(lock.expires)},
+       {"retry_after_ms", left},
+       {"node", lock.node},
+       {"path", lock.path}}};
 }
 
 Refusal lock_lost(std::uint64_t fence, std::optional<std::uint64_t> given, const std::string& why) {

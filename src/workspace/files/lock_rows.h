@@ -9,9 +9,9 @@ namespace mayfly::workspace {
 /// A lock as it lies in PPPP/F/WS/k/NODE/LOCK.
 struct StoredLock {
   Lock lock;
-  std::string etag;       ///< of the node when it was granted, or of the holder's own last write
+  std::string etag;  ///< of the node when it was granted, or of the holder's own last write
   std::int64_t ttl_ms = 60'000;
-  bool lapsed = false;    ///< its time is over and that was told; it may be renewed until another one comes
+  bool lapsed = false;  ///< its time is over and that was told; it may be renewed until another one comes
   bool active(TimePoint now) const { return !lapsed && lock.expires > now; }
 };
 

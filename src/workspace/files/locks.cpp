@@ -40,9 +40,12 @@ Task<Outcome<std::optional<StoredLock>>> FilesService::find_token(Rows rows, std
   co_return std::optional<StoredLock>();
 }
 
-Task<Outcome<std::optional<StoredLock>>> FilesService::conflict_of(Space* space, Spot spot, Node node, LockMode mode, bool deep, std::string except) {
+Task<Outcome<std::optional<StoredLock>>> FilesService::conflict_of(Space* space, Spot spot, Node node, LockMode mode, bool deep,
+                                                                   std::string except) {
   const Rows rows = rows_of(*space);
-  const auto is_in_the_way = [&](const StoredLock& lock) { return lock.active(space->now()) && lock.lock.id != except && conflicts(lock.lock.mode, mode); };
+  const auto is_in_the_way = [&](const StoredLock& lock) {
+    return lock.active(space->now()) && lock.lock.id != except && conflicts(lock.lock.mode, mode);
+  };
   for (const std::string& id : spot.chain) {
     auto held = co_await locks_of(rows, id);
     if (!held) co_return std::unexpected(held.error());
@@ -117,8 +120,13 @@ Task<Outcome<Grant>> FilesService::grant_in(Space* space, LockRequest request, s
   }
   if (before_us > 0)
     co_return refuse("ws.locked", "others wait for this lock before you; wait with wait_ms to stand in line",
-                     {{"holder", "who waits for it"}, {"mode", "exclusive"}, {"expires_at", to_rfc3339(space->now() + Millis{1'000})}, {"retry_after_ms", 1'000},
-                      {"queue_position", before_us + 1}, {"node", node->id}, {"path", node->path}},
+                     {{"holder", "who waits for it"},
+                      {"mode", "exclusive"},
+                      {"expires_at", to_rfc3339(space->now() + Millis{1'000})},
+                      {"retry_after_ms", 1'000},
+                      {"queue_position", before_us + 1},
+                      {"node", node->id},
+                      {"path", node->path}},
                      Retry::Safe);
   co_return co_await grant_new(space, std::move(request), std::move(*node));
 }
@@ -139,7 +147,8 @@ Task<Outcome<Grant>> FilesService::grant_new(Space* space, LockRequest request, 
       forget_lock(space, old);
     }
   }
-  if (active >= kLocksOfNodeMax) co_return refuse("ws.busy", "100 hold locks on this already; wait until some are released", {}, Retry::Safe);
+  if (active >= kLocksOfNodeMax)
+    co_return refuse("ws.busy", "100 hold locks on this already; wait until some are released", {}, Retry::Safe);
   auto secret = co_await rows.rows->get(rows.row('c', "secret"));
   if (!secret) co_return std::unexpected(Refusal(secret.error()));
   if (!*secret) rows.rows->put(rows.row('c', "secret"), to_hex(secure_random_bytes(32)));
@@ -161,7 +170,10 @@ Task<Outcome<Grant>> FilesService::grant_new(Space* space, LockRequest request, 
   stored.etag = node.etag;
   stored.ttl_ms = request.ttl.count();
   tell(*space, &node, "lock.acquired",
-       {{"lock", lock.id}, {"mode", lock.mode == LockMode::Shared ? "shared" : "exclusive"}, {"holder", lock.holder}, {"expires_at", to_rfc3339(lock.expires)}});
+       {{"lock", lock.id},
+        {"mode", lock.mode == LockMode::Shared ? "shared" : "exclusive"},
+        {"holder", lock.holder},
+        {"expires_at", to_rfc3339(lock.expires)}});
   put_node(rows, node);
   put_lock(rows, stored);
   keep_answer(space, "lock", request.idempotency_key, {{"lock", lock.id}, {"lock_node", node.id}});
@@ -185,7 +197,8 @@ Task<bool> FilesService::wait(std::shared_ptr<Waiter> waiter, Millis left, Cance
 
 Task<Outcome<Grant>> FilesService::lock(Actor actor, std::string workspace, LockRequest request) {
   if (auto ok = check_ttl(request.ttl); !ok) co_return std::unexpected(ok.error());
-  if (request.wait < Millis{0} || request.wait > kWaitMax) co_return refuse("ws.invalid", "one waits at most 25,000 ms for a lock; ask again to go on waiting");
+  if (request.wait < Millis{0} || request.wait > kWaitMax)
+    co_return refuse("ws.invalid", "one waits at most 25,000 ms for a lock; ask again to go on waiting");
   if (request.note.size() > kNoteBytesMax) co_return refuse("ws.invalid", "a lock's note has at most 4,096 bytes");
   auto found = spaces_.find(actor, workspace, Role::Editor);
   if (!found) co_return std::unexpected(found.error());
@@ -195,14 +208,17 @@ Task<Outcome<Grant>> FilesService::lock(Actor actor, std::string workspace, Lock
   waiter->mode = request.mode;
   if (request.wait > Millis{0}) {
     Waiters& line = waiters_[found->id];
-    if (line.size() >= kWaitersMax) co_return refuse("ws.busy", "1,000 wait for locks in this workspace; try again in a moment", {}, Retry::Safe);
+    if (line.size() >= kWaitersMax)
+      co_return refuse("ws.busy", "1,000 wait for locks in this workspace; try again in a moment", {}, Retry::Safe);
     waiter->ticket = ++tickets_;
     line.push_back(waiter);
   }
   const TimePoint until = clock_.now() + request.wait;
   Outcome<Grant> out = refuse("ws.busy", "the server is stopping; try again in a moment", {}, Retry::Safe);
   for (;;) {
-    std::function<Task<Outcome<Grant>>(Space&)> change = [this, request, waiter](Space& space) { return grant_in(&space, request, waiter); };
+    std::function<Task<Outcome<Grant>>(Space&)> change = [this, request, waiter](Space& space) {
+      return grant_in(&space, request, waiter);
+    };
     out = co_await change_space<Grant>(&spaces_, actor, found->id, Role::Editor, std::move(change));
     const Millis left = until - clock_.now();
     if (out || out.error().code != "ws.locked" || left <= Millis{0} || request.cancel.cancelled() || stopping_.cancelled()) break;
@@ -228,7 +244,8 @@ Task<Outcome<Grant>> FilesService::renew_in(Space* space, Place place, std::stri
     if (!at) co_return std::unexpected(at.error());
     auto conflict = co_await conflict_of(space, *at, *node, stored.lock.mode, stored.lock.deep, stored.lock.id);
     if (!conflict) co_return std::unexpected(conflict.error());
-    const bool unchanged = node->fence == stored.lock.fence && node->etag == stored.etag && space->now() < stored.lock.expires + kRenewableAfterExpiry;
+    const bool unchanged =
+        node->fence == stored.lock.fence && node->etag == stored.etag && space->now() < stored.lock.expires + kRenewableAfterExpiry;
     if (!unchanged || *conflict || earlier(space->workspace().id, node->id, stored.lock.mode, nullptr) > 0)
       co_return std::unexpected(lock_lost(node->fence, stored.lock.fence, "this lock expired and things went on without it"));
     if (stored.lapsed) tell(*space, &*node, "lock.acquired", {{"lock", stored.lock.id}, {"holder", stored.lock.holder}, {"renewed", true}});
@@ -244,7 +261,9 @@ Task<Outcome<Grant>> FilesService::renew_in(Space* space, Place place, std::stri
 
 Task<Outcome<Grant>> FilesService::renew_lock(Actor actor, std::string workspace, Place place, std::string token, Millis ttl) {
   if (auto ok = check_ttl(ttl); !ok) co_return std::unexpected(ok.error());
-  std::function<Task<Outcome<Grant>>(Space&)> change = [this, place, token, ttl](Space& space) { return renew_in(&space, place, token, ttl); };
+  std::function<Task<Outcome<Grant>>(Space&)> change = [this, place, token, ttl](Space& space) {
+    return renew_in(&space, place, token, ttl);
+  };
   co_return co_await change_space<Grant>(&spaces_, std::move(actor), std::move(workspace), Role::Editor, std::move(change));
 }
 

@@ -23,7 +23,9 @@ WriteOptions with(const Grant& grant) {
 class Locks : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(world.write(world.person, "/d/a.txt", "one")); }
-  Outcome<Grant> lock(const Actor& actor, LockRequest request) { return world.run(world.files().lock(actor, world.id, std::move(request))); }
+  Outcome<Grant> lock(const Actor& actor, LockRequest request) {
+    return world.run(world.files().lock(actor, world.id, std::move(request)));
+  }
   WorkspaceWorld world;
 };
 

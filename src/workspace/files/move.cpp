@@ -109,7 +109,8 @@ Task<Outcome<Node>> FilesService::move_in(Space* space, Place from, std::string 
   own.when.if_none_match = false;
   own.when.lock_token = (co_await token_for(rows, *spot, options.when.lock_token)).lock_token;
   // A token that is of no lock at either place is a lost one.
-  if (own.when.lock_token.empty() && !options.when.lock_token.empty() && (co_await token_for(rows, *wanted, options.when.lock_token)).lock_token.empty())
+  if (own.when.lock_token.empty() && !options.when.lock_token.empty() &&
+      (co_await token_for(rows, *wanted, options.when.lock_token)).lock_token.empty())
     co_return std::unexpected(lock_lost(node->fence, options.when.fence, "this lock has expired, was released or broken"));
   if (auto may = co_await guard(space, *spot, *node, own, Touch::Entry); !may) co_return std::unexpected(may.error());
   if (node->kind == NodeKind::Folder)
@@ -130,8 +131,11 @@ Task<Outcome<Node>> FilesService::move_in(Space* space, Place from, std::string 
   co_return node;
 }
 
-Task<Outcome<Node>> FilesService::move(Actor actor, std::string workspace, Place from, std::string to, bool overwrite, WriteOptions options) {
-  std::function<Task<Outcome<Node>>(Space&)> change = [this, from, to, overwrite, options](Space& space) { return move_in(&space, from, to, overwrite, options); };
+Task<Outcome<Node>> FilesService::move(Actor actor, std::string workspace, Place from, std::string to, bool overwrite,
+                                       WriteOptions options) {
+  std::function<Task<Outcome<Node>>(Space&)> change = [this, from, to, overwrite, options](Space& space) {
+    return move_in(&space, from, to, overwrite, options);
+  };
   co_return co_await change_space<Node>(&spaces_, std::move(actor), std::move(workspace), Role::Editor, std::move(change));
 }
 

@@ -111,7 +111,8 @@ Task<Outcome<std::pair<Node, FileVersion>>> FilesService::open(Actor actor, std:
   const Rows rows = seen->rows;
   auto located = co_await find_node(rows, std::move(place));
   if (!located) co_return std::unexpected(located.error());
-  if (located->kind == NodeKind::Folder) co_return refuse("ws.is_folder", "'" + located->path + "' is a folder; list it, or read a file in it");
+  if (located->kind == NodeKind::Folder)
+    co_return refuse("ws.is_folder", "'" + located->path + "' is a folder; list it, or read a file in it");
   auto row = co_await read_version(rows, located->id, version == 0 ? located->version : version);
   if (!row) co_return std::unexpected(row.error());
   if (!*row) co_return refuse("ws.not_found", "'" + located->path + "' has no version " + std::to_string(version) + "; see its history");
@@ -131,7 +132,8 @@ Task<Outcome<ReadText>> FilesService::read_text(Actor actor, std::string workspa
   ReadText out;
   out.node = std::move(opened->first);
   const FileVersion& version = opened->second;
-  if (version.version != out.node.version) out.node.version = version.version, out.node.etag = version.etag, out.node.hash = version.hash, out.node.size = version.size;
+  if (version.version != out.node.version)
+    out.node.version = version.version, out.node.etag = version.etag, out.node.hash = version.hash, out.node.size = version.size;
   auto bytes = co_await text_of(version.hash, version.size, kTextBytesMax);
   if (!bytes) co_return std::unexpected(bytes.error());
   if (options.byte_first >= 0) {
@@ -139,10 +141,12 @@ Task<Outcome<ReadText>> FilesService::read_text(Actor actor, std::string workspa
     if (options.byte_first >= size && size > 0)
       co_return refuse("ws.range", "the file has " + std::to_string(size) + " bytes; ask for a range within", {{"size", size}});
     const std::int64_t last = options.byte_last < 0 ? size - 1 : std::min(options.byte_last, size - 1);
-    *bytes = bytes->substr(static_cast<std::size_t>(options.byte_first), static_cast<std::size_t>(std::max<std::int64_t>(0, last - options.byte_first + 1)));
+    *bytes = bytes->substr(static_cast<std::size_t>(options.byte_first),
+                           static_cast<std::size_t>(std::max<std::int64_t>(0, last - options.byte_first + 1)));
   }
   if (bytes->contains('\0') || (options.byte_first < 0 && !is_utf8(*bytes)))
-    co_return refuse("ws.not_text", "'" + out.node.path + "' (" + version.content_type + ") is no text; get its bytes by a download_url", {{"size", version.size}, {"content_type", version.content_type}});
+    co_return refuse("ws.not_text", "'" + out.node.path + "' (" + version.content_type + ") is no text; get its bytes by a download_url",
+                     {{"size", version.size}, {"content_type", version.content_type}});
   out.lines = std::ranges::count(*bytes, '\n') + (!bytes->empty() && !bytes->ends_with('\n') ? 1 : 0);
   out.first_line = std::max<std::int64_t>(1, options.line_first);
   out.last_line = options.line_last <= 0 ? out.lines : std::min(options.line_last, out.lines);
@@ -150,9 +154,11 @@ Task<Outcome<ReadText>> FilesService::read_text(Actor actor, std::string workspa
     out.text = to_utf8_lossy(*bytes);
   } else {
     std::size_t from = 0;
-    for (std::int64_t line = 1; line < out.first_line && from < bytes->size(); ++line) from = std::min(bytes->find('\n', from), bytes->size() - 1) + 1;
+    for (std::int64_t line = 1; line < out.first_line && from < bytes->size(); ++line)
+      from = std::min(bytes->find('\n', from), bytes->size() - 1) + 1;
     std::size_t end = from;
-    for (std::int64_t line = out.first_line; line <= out.last_line && end < bytes->size(); ++line) end = std::min(bytes->find('\n', end), bytes->size() - 1) + 1;
+    for (std::int64_t line = out.first_line; line <= out.last_line && end < bytes->size(); ++line)
+      end = std::min(bytes->find('\n', end), bytes->size() - 1) + 1;
     out.text = bytes->substr(from, end - from);
   }
   if (out.text.size() > options.budget) {

@@ -63,7 +63,8 @@ Task<Outcome<Node>> FilesService::restore_in(Space* space, std::string id, std::
     co_return std::unexpected(exists_already(*there));
   }
   if (options.when.if_match && *options.when.if_match != "*" && *options.when.if_match != node.etag)
-    co_return refuse("ws.conflict", "what is in the trash has another etag; list the trash again", {{"etag", node.etag}, {"version", node.version}});
+    co_return refuse("ws.conflict", "what is in the trash has another etag; list the trash again",
+                     {{"etag", node.etag}, {"version", node.version}});
   if (options.when.fence && *options.when.fence != node.fence)
     co_return std::unexpected(lock_lost(node.fence, options.when.fence, "somebody had a lock since this was begun"));
   Preconditions when;
@@ -82,13 +83,16 @@ Task<Outcome<Node>> FilesService::restore_in(Space* space, std::string id, std::
   put_node(rows, node);
   put_entry(rows, node);
   if (node.kind == NodeKind::File && space->workspace().index)
-    rows.rows->put(rows.row('i', node.id), to_text(JsonObject{{"state", "pending"}, {"version", node.version}, {"updated", to_unix_ms(space->now())}}));
+    rows.rows->put(rows.row('i', node.id),
+                   to_text(JsonObject{{"state", "pending"}, {"version", node.version}, {"updated", to_unix_ms(space->now())}}));
   keep_answer(space, "restore", options.idempotency_key, to_record_of(node));
   co_return node;
 }
 
 Task<Outcome<Node>> FilesService::restore(Actor actor, std::string workspace, std::string node, std::string to, WriteOptions options) {
-  std::function<Task<Outcome<Node>>(Space&)> change = [this, node, to, options](Space& space) { return restore_in(&space, node, to, options); };
+  std::function<Task<Outcome<Node>>(Space&)> change = [this, node, to, options](Space& space) {
+    return restore_in(&space, node, to, options);
+  };
   co_return co_await change_space<Node>(&spaces_, std::move(actor), std::move(workspace), Role::Editor, std::move(change));
 }
 

@@ -23,8 +23,8 @@ inline Rows rows_of(Space& space) { return {&space.rows(), space.partition(), sp
 
 /// What a place leads to.
 struct Spot {
-  std::string path;                ///< normal
-  std::vector<std::string> chain;  ///< ids from the root to the deepest node there is
+  std::string path;                  ///< normal
+  std::vector<std::string> chain;    ///< ids from the root to the deepest node there is
   std::vector<std::string> missing;  ///< names that are not there
   bool exists() const { return missing.empty(); }
   const std::string& id() const { return chain.back(); }
@@ -69,7 +69,8 @@ Task<Outcome<Json>> keep_value(Task<Outcome<T>> task, std::shared_ptr<std::optio
 }
 /// `Spaces::mutate` for a change that answers with a T. `change` makes a task and is no coroutine itself.
 template <class T>
-Task<Outcome<T>> change_space(Spaces* spaces, Actor actor, std::string workspace, Role needed, std::function<Task<Outcome<T>>(Space&)> change) {
+Task<Outcome<T>> change_space(Spaces* spaces, Actor actor, std::string workspace, Role needed,
+                              std::function<Task<Outcome<T>>(Space&)> change) {
   auto out = std::make_shared<std::optional<T>>();
   Spaces::Change keeping = [change = std::move(change), out](Space& space) { return keep_value<T>(change(space), out); };
   auto done = co_await spaces->mutate(std::move(actor), std::move(workspace), needed, std::move(keeping));

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "base/hash.h"
-#include "workspace/files/files_service.h"
 #include "workspace/files/answers.h"
+#include "workspace/files/files_service.h"
 #include "workspace/paths.h"
 
 /// Content and folders come into the tree here and nowhere else.
@@ -18,17 +18,21 @@ Outcome<void> check_content(const Workspace& workspace, const Content& content) 
   if (content.content_type.size() > kContentTypeBytesMax || !is_utf8(content.content_type))
     return refuse("ws.invalid", "a content type has at most 200 bytes; leave it out to have it from the name");
   if (content.size > workspace.quota.file_bytes)
-    return refuse("ws.quota", "a file in this workspace has at most " + std::to_string(workspace.quota.file_bytes) + " bytes; split it, or ask for more",
-                  {{"quota", "file_bytes"}, {"limit", workspace.quota.file_bytes}, {"used", 0}, {"asked", content.size}});
+    return refuse(
+        "ws.quota",
+        "a file in this workspace has at most " + std::to_string(workspace.quota.file_bytes) + " bytes; split it, or ask for more",
+        {{"quota", "file_bytes"}, {"limit", workspace.quota.file_bytes}, {"used", 0}, {"asked", content.size}});
   return {};
 }
 
 void put_version(Space& space, const Node& node, const Content& content) {
   const Rows rows = rows_of(space);
-  FileVersion version{node.version, node.etag, node.hash, node.content_type, space.actor().id, space.actor().label, node.size, space.now(), content.cause, content.note};
+  FileVersion version{node.version,        node.etag, node.hash,   node.content_type, space.actor().id,
+                      space.actor().label, node.size, space.now(), content.cause,     content.note};
   rows.rows->put(rows.row('v', node.id + "/" + keys::number(node.version)), row_text(version));
   if (!space.workspace().index) return;
-  rows.rows->put(rows.row('i', node.id), to_text(JsonObject{{"state", "pending"}, {"version", node.version}, {"updated", to_unix_ms(space.now())}}));
+  rows.rows->put(rows.row('i', node.id),
+                 to_text(JsonObject{{"state", "pending"}, {"version", node.version}, {"updated", to_unix_ms(space.now())}}));
 }
 
 void fill(Space& space, Node* node, const Content& content) {
@@ -54,8 +58,10 @@ Task<Outcome<std::string>> FilesService::make_parents(Space* space, Spot spot, b
   for (std::size_t i = 0; i + spot.missing.size() < names.size(); ++i) (*deepest)->path = join_path((*deepest)->path, names[i]);
   if ((*deepest)->kind != NodeKind::Folder) co_return std::unexpected(wrong_kind(**deepest));
   if (spot.missing.size() > 1 && !allowed)
-    co_return refuse("ws.not_found", "the folder '" + parent_path(spot.path) + "' is not there; make it first, or ask for missing folders to be made");
-  if (spot.missing.size() > kFoldersAtOnce + 1) co_return refuse("ws.too_large", "more than 8 folders are missing on the way; make them first");
+    co_return refuse("ws.not_found",
+                     "the folder '" + parent_path(spot.path) + "' is not there; make it first, or ask for missing folders to be made");
+  if (spot.missing.size() > kFoldersAtOnce + 1)
+    co_return refuse("ws.too_large", "more than 8 folders are missing on the way; make them first");
   std::string parent = spot.id(), path = (*deepest)->path;
   for (std::size_t i = 0; i + 1 < spot.missing.size(); ++i) {
     if (auto charged = space->charge(0, 1, 0); !charged) co_return std::unexpected(charged.error());
@@ -158,14 +164,17 @@ Task<Outcome<Written>> FilesService::put(Actor actor, std::string workspace, Pla
     if (!path) co_return std::unexpected(path.error());
     if (auto made = co_await make_folder(actor, workspace, parent_path(*path), true, {}); !made) co_return std::unexpected(made.error());
   }
-  std::function<Task<Outcome<Written>>(Space&)> change = [this, place, content, options](Space& space) { return put_in(space, place, content, options); };
+  std::function<Task<Outcome<Written>>(Space&)> change = [this, place, content, options](Space& space) {
+    return put_in(space, place, content, options);
+  };
   auto written = co_await change_space<Written>(&spaces_, actor, workspace, Role::Editor, std::move(change));
   if (!written && written.error().code == "ws.conflict" && options.when.if_match)
     co_return std::unexpected(co_await with_diff(written.error(), actor, workspace, place, *options.when.if_match));
   co_return written;
 }
 
-Task<Outcome<Written>> FilesService::write(Actor actor, std::string workspace, Place place, std::string bytes, std::string content_type, WriteOptions options) {
+Task<Outcome<Written>> FilesService::write(Actor actor, std::string workspace, Place place, std::string bytes, std::string content_type,
+                                           WriteOptions options) {
   auto found = spaces_.find(actor, workspace, Role::Editor);
   if (!found) co_return std::unexpected(found.error());
   Content content;
@@ -196,7 +205,8 @@ Task<Outcome<Node>> FilesService::folder_in(Space* space, std::string path, bool
   below.path = join_path(below.path, "x");
   below.missing.push_back("x");
   if (!parents && spot->missing.size() > 1)
-    co_return refuse("ws.not_found", "the folder '" + parent_path(spot->path) + "' is not there; make it first, or ask for missing folders to be made");
+    co_return refuse("ws.not_found",
+                     "the folder '" + parent_path(spot->path) + "' is not there; make it first, or ask for missing folders to be made");
   auto id = co_await make_parents(space, below, true);
   if (!id) co_return std::unexpected(id.error());
   co_return co_await find_node(rows, Place::of(*id));
@@ -217,7 +227,9 @@ Task<Outcome<Node>> FilesService::make_folder(Actor actor, std::string workspace
       if (!made) co_return std::unexpected(made.error());
     }
   }
-  std::function<Task<Outcome<Node>>(Space&)> change = [this, path = *normal, parents, options](Space& space) { return folder_in(&space, path, parents, options); };
+  std::function<Task<Outcome<Node>>(Space&)> change = [this, path = *normal, parents, options](Space& space) {
+    return folder_in(&space, path, parents, options);
+  };
   co_return co_await change_space<Node>(&spaces_, actor, workspace, Role::Editor, std::move(change));
 }
 
