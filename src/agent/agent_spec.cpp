@@ -20,6 +20,7 @@ constexpr std::array kKinds{
     Named{ToolSpec::Kind::Function, "function"},
     Named{ToolSpec::Kind::WaitForEvent, "wait_for_event"},
     Named{ToolSpec::Kind::A2a, "a2a"},
+    Named{ToolSpec::Kind::Mcp, "mcp"},
     Named{ToolSpec::Kind::Delegate, "delegate"},
     Named{ToolSpec::Kind::FanOut, "fan_out"},
     Named{ToolSpec::Kind::HandOff, "hand_off"}};
@@ -220,6 +221,7 @@ AgentSpec agent_from(const Fields& in) {
   for (std::size_t i = 0; i < tools.size(); ++i) spec.tools.push_back(tool_from({tools[i], fmt::format("tools.{}", i)}));
   read_delegation(spec, in);
   if (const Json* schema = in.find("output_schema")) spec.output_schema = *schema;
+  if (const Json* mcp = in.find("mcp")) spec.mcp = *mcp;
   spec.output_retries = in.integer("output_retries");
   spec.base_dir = in.text("base_dir");
   return spec;
@@ -260,6 +262,7 @@ Json to_json(const AgentSpec& spec) {
                  {"base_dir", spec.base_dir}};
   if (spec.temperature) out["temperature"] = *spec.temperature;
   if (spec.output_schema) out["output_schema"] = *spec.output_schema;
+  if (!spec.mcp.is_null()) out["mcp"] = spec.mcp;
   if (!spec.agents.empty()) {
     JsonArray agents;
     for (const Delegation& each : spec.agents) agents.push_back(to_json(each));

@@ -52,7 +52,7 @@ enum class OnUnknown { Ask, Fail, Retry };
 
 struct ToolSpec {
   /// Delegate, FanOut and HandOff are made from AgentSpec::agents (see delegation_tools.h).
-  enum class Kind { Http, Command, AskPerson, Sleep, WaitUntil, Memory, Function, WaitForEvent, A2a, Delegate, FanOut, HandOff };
+  enum class Kind { Http, Command, AskPerson, Sleep, WaitUntil, Memory, Function, WaitForEvent, A2a, Mcp, Delegate, FanOut, HandOff };
   Kind kind = Kind::Http;
   std::string name;  ///< [a-zA-Z0-9_-]{1,64}
   std::string description;
@@ -89,6 +89,9 @@ struct AgentSpec {
   Limits limits;
   ContextPolicy context;
   std::vector<ToolSpec> tools;
+  /// {"workspace": {"name", "role", "tools"?}, "servers": {NAME: {"url", "headers", "tools"?, "private_network", "effect"?, "approve"}}}; null: none. Deploying makes tools of the
+  /// kind Mcp of it, with the definitions that were found then.
+  Json mcp;
   std::vector<Delegation> agents;  ///< whom it may give work to
   FanOutPolicy fan_out;
   Destinations destinations;

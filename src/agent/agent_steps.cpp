@@ -67,6 +67,7 @@ class Steps final : public AgentSteps {
 
   void attach(engine::Engine& engine) override { engine_ = &engine; }
   void use_functions(function::FunctionService& functions) override { tools_.use_functions(functions); }
+  void use_own_tools(OwnTools& tools) override { tools_.use_own_tools(tools); }
 
   Task<StepOutcome> execute(StepCall call) override {
     MAYFLY_ASSERT(engine_, "attach() comes before the first step");

@@ -177,6 +177,7 @@ void AgentProgram::request_tool(Turn& turn, CallState& call, const Tool& tool) c
     case ToolSpec::Kind::Command:
     case ToolSpec::Kind::Function:
     case ToolSpec::Kind::A2a:
+    case ToolSpec::Kind::Mcp:
       request.kind = kind::kTool;
       request.retry = retry_of(spec.retry);
       if (spec.effect == Effect::AtMostOnce) request.repeat = engine::Repeat::Never;

@@ -218,6 +218,7 @@ class Loader {
     if (const JsonObject* output = get_object(in, "output"); output != nullptr && !reader_.broken(pointer + "/output"))
       read_output(spec, *output, pointer + "/output");
     if (const JsonArray* tools = get_array(in, "tools")) read_tools(spec, *tools, pointer + "/tools");
+    read_mcp(spec, in, pointer);
     read_delegation(reader_, spec, in, pointer);
     return spec;
   }
@@ -298,6 +299,26 @@ class Loader {
     } else if (reader_.schema_compiles(*parsed, place)) {
       spec.output_schema = *parsed;
     }
+  }
+
+  /// What deploying makes tools of: the workspace and the MCP servers that the agent uses.
+  void read_mcp(AgentSpec& spec, const JsonObject& in, const std::string& pointer) {
+    JsonObject out;
+    if (const Json* workspace = get(in, "workspace"); workspace && !reader_.broken(pointer + "/workspace"))
+      out["workspace"] = workspace->is_string() ? Json(JsonObject{{"name", *workspace}}) : *workspace;
+    if (const JsonObject* servers = get_object(in, "mcp"); servers && !reader_.broken(pointer + "/mcp")) {
+      JsonObject expanded;
+      for (const auto& [name, server] : *servers) {
+        JsonObject one = server.as_object();
+        const std::string at = pointer + "/mcp/" + std::string(name);
+        one["url"] = reader_.expanded(get_string(one, "url"), at + "/url");
+        if (const std::string url = get_string(one, "url"); !url.starts_with("https://") && !url.starts_with("http://"))
+          reader_.problem(at + "/url", "must be an absolute http or https URL");
+        expanded[name] = std::move(one);
+      }
+      out["servers"] = std::move(expanded);
+    }
+    if (!out.empty()) spec.mcp = std::move(out);
   }
 
   void read_tools(AgentSpec& spec, const JsonArray& tools, const std::string& pointer) {

@@ -113,6 +113,43 @@ std::string_view project_schema_base_text() {
           "patternProperties": {"^[a-z0-9][a-z0-9-]{0,62}$": {"$ref": "#/$defs/delegation"}},
           "additionalProperties": false
         },
+        "workspace": {
+          "description": "A workspace whose files it works on with tools (file_read, file_write, lock_acquire …): its name, or more. Deploying makes it when it is missing.",
+          "oneOf": [
+            {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"},
+            {
+              "type": "object",
+              "required": ["name"],
+              "additionalProperties": false,
+              "properties": {
+                "name": {"description": "Of the workspace.", "type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"},
+                "role": {"description": "What it may do there. Default editor.", "enum": ["viewer", "commenter", "editor", "owner"]},
+                "tools": {"description": "Names of tools; default: those for files, locks and search.", "type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "string", "maxLength": 64}}
+              }
+            }
+          ]
+        },
+        "mcp": {
+          "description": "MCP servers whose tools it uses. Their tools are read when it is deployed, and named SERVER__TOOL.",
+          "type": "object",
+          "maxProperties": 16,
+          "additionalProperties": false,
+          "patternProperties": {
+            "^[a-z0-9][a-z0-9-]{0,30}$": {
+              "type": "object",
+              "required": ["url"],
+              "additionalProperties": false,
+              "properties": {
+                "url": {"description": "Of its Streamable HTTP endpoint.", "type": "string", "maxLength": 2048},
+                "headers": {"description": "Sent with each request; values may hold ${NAME} of the server's environment, which is never stored.", "type": "object", "maxProperties": 32, "patternProperties": {"^.{1,256}$": {"type": "string", "maxLength": 4096}}, "additionalProperties": false},
+                "tools": {"description": "Names of the tools that it gets; default: all.", "type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "string", "maxLength": 128}},
+                "private_network": {"description": "Whether the URL may lead to loopback and private addresses. Default false.", "type": "boolean"},
+                "approve": {"description": "Whether a person must approve calls of tools that do not only read. Default false.", "type": "boolean"},
+                "timeout": {"description": "Of one call. Default 60s.", "type": "string"}
+              }
+            }
+          }
+        },
         "fan_out": {
           "description": "How many tasks it may give to others.",
           "type": "object",

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/mcp_tool.h"
 #include "agent/registry.h"
 #include "engine/engine.h"
 #include "function/function_service.h"
@@ -110,6 +111,8 @@ class AgentSteps : public engine::StepExecutor {
   virtual void attach(engine::Engine& engine) = 0;
   /// What tools of the kind `function` call; outlives the steps. Before the engine opens; without it they fail.
   virtual void use_functions(function::FunctionService& functions) = 0;
+  /// What tools of this server's own (workspaces) are called by; outlives the steps. Before the engine opens; without it they fail.
+  virtual void use_own_tools(OwnTools& tools) = 0;
 };
 std::unique_ptr<AgentSteps> make_agent_steps(ServiceDependencies dependencies);
 std::unique_ptr<AgentService> make_agent_service(ServiceDependencies dependencies, engine::Engine& engine);

@@ -81,6 +81,24 @@ Result<std::unique_ptr<Tool>> ToolBox::make(const AgentSpec& agent, const ToolSp
                                .timeout = spec.timeout},
                               *functions_, clock_);
   }
+  if (spec.kind == ToolSpec::Kind::Mcp) {
+    McpToolOptions options;
+    options.name = spec.name;
+    options.description = spec.description;
+    options.parameters = spec.parameters;
+    options.effect = spec.effect;
+    options.tool = get_string(config, "tool");
+    options.server = get_string(config, "server");
+    options.pinned = get_string(config, "pinned");
+    options.url = get_string(config, "url");
+    options.headers = pairs_of(config, "headers");
+    options.private_network = get_bool(config, "private_network");
+    options.workspace = get_string(config, "workspace");
+    options.role = get_string(config, "role");
+    options.agent = agent.name;
+    options.timeout = spec.timeout;
+    return make_mcp_tool(std::move(options), http_, own_tools_, environment_);
+  }
   if (spec.kind == ToolSpec::Kind::A2a) {
     A2aToolOptions options;
     options.name = spec.name;

@@ -22,6 +22,7 @@
 #include "server/lambda/lambda_api.h"
 #include "server/event_host.h"
 #include "server/http_triggers/http_triggers.h"
+#include "server/mcp/agent_tools.h"
 #include "server/mcp/mcp_endpoint.h"
 #include "server/mcp/task_program.h"
 #include "server/metrics.h"
@@ -112,6 +113,7 @@ struct App::Parts {
   std::unique_ptr<WorkspaceHost> workspaces;
   std::unique_ptr<McpTaskPrograms> mcp_tasks;
   std::unique_ptr<McpEndpoint> mcp;
+  std::unique_ptr<agent::OwnTools> own_tools;
   std::unique_ptr<agent::AgentSteps> steps;
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<agent::AgentService> service;
@@ -228,6 +230,8 @@ Task<Result<void>> App::Parts::open_engine() {
   deps.registry = registry.get();
   deps.environment = config.environment;
   steps = agent::make_agent_steps(deps);
+  own_tools = make_agent_own_tools(context);
+  steps->use_own_tools(*own_tools);
   if (config.functions.enabled) {
     function_host = std::make_unique<FunctionHost>(context, *functions, *registry);
     if (auto opened = co_await function_host->open(); !opened) co_return opened;

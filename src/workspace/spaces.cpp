@@ -44,7 +44,7 @@ Role SpacesService::role_of(const Actor& actor, const Workspace& workspace) cons
   if (actor.id == workspace.owner || (actor.administrator && actor.organisation == workspace.organisation)) role = Role::Owner;
   // Links, and agents whose deployment names this workspace, are nobody's members: what they may is said by who made them.
   const bool appointed = actor.only_workspace && actor.organisation == workspace.organisation && (actor.id.starts_with("link:") || !actor.run.empty());
-  if (appointed) role = std::max(role, std::min(actor.role_max, Role::Editor));
+  if (appointed) role = std::max(role, actor.run.empty() ? std::min(actor.role_max, Role::Editor) : actor.role_max);
   return std::min(role, actor.role_max);
 }
 
