@@ -74,6 +74,7 @@ class FilesService final : public Files {
   // The checks and changes of every write (write.cpp, guard.cpp).
   Task<Outcome<void>> guard(Space* space, Spot spot, std::optional<Node> node, WriteOptions options, Touch touch);
   Task<Outcome<void>> guard_locks(Space* space, Spot spot, std::optional<Node> node, Preconditions when, Touch touch);
+  Task<Outcome<std::string>> token_of_run(Space* space, Spot spot);
   Task<Outcome<void>> guard_below(Space* space, Spot spot);
   Task<Outcome<std::string>> make_parents(Space* space, Spot spot, bool allowed);
   Task<Outcome<Written>> put_checked(Space* space, Place place, Content content, WriteOptions options);

@@ -34,7 +34,13 @@ Refusal changed_meanwhile(const Node& node) {
 }  // namespace
 
 Task<Outcome<void>> FilesService::guard(Space* space, Spot spot, std::optional<Node> node, WriteOptions options, Touch touch) {
-  const Preconditions& when = options.when;
+  Preconditions when = std::move(options.when);
+  // Within a run its own lock need not be shown: the run is who holds it.
+  if (when.lock_token.empty() && !space->actor().run.empty()) {
+    auto token = co_await token_of_run(space, spot);
+    if (!token) co_return std::unexpected(token.error());
+    when.lock_token = std::move(*token);
+  }
   if (auto free = co_await guard_locks(space, spot, node, when, touch); !free) co_return std::unexpected(free.error());
   if (!node) {
     if (!when.if_match) co_return Outcome<void>{};
@@ -50,6 +56,18 @@ Task<Outcome<void>> FilesService::guard(Space* space, Spot spot, std::optional<N
             "' is there already; read it and give its etag as if_match (or if_none_match to only create, or force to overwrite knowingly)",
         {{"etag", node->etag}, {"version", node->version}});
   co_return Outcome<void>{};
+}
+
+/// Empty: the run of this actor has no lock there.
+Task<Outcome<std::string>> FilesService::token_of_run(Space* space, Spot spot) {
+  const Rows rows = rows_of(*space);
+  for (const std::string& node : spot.chain) {
+    auto held = co_await locks_of(rows, node);
+    if (!held) co_return std::unexpected(held.error());
+    for (const StoredLock& lock : *held)
+      if (lock.lock.run == space->actor().run && lock.active(space->now())) co_return co_await token_of(rows, lock.lock.id);
+  }
+  co_return std::string();
 }
 
 Task<Outcome<void>> FilesService::guard_locks(Space* space, Spot spot, std::optional<Node> node, Preconditions when, Touch touch) {
