@@ -288,9 +288,10 @@ void add_workspace_file_routes(Router& router) {
   const RouteOptions open{.any_of = {}, .described = Described::Elsewhere};
   for (const std::string_view method : {"GET", "HEAD"}) {
     router.add_stream(method, "/v1/workspaces/{workspace}/files/{path*}", reads, get_file);
-    router.add_stream(method, "/dl/{token}", open, follow_download);
     router.add_stream(method, "/s/{token}/{path*}", open, get_share);
   }
+  // Not HEAD: what looks at links in advance must not spend them.
+  router.add_stream("GET", "/dl/{token}", open, follow_download);
   router.add("PUT", "/v1/workspaces/{workspace}/files/{path*}", writes, put_file);
   router.add("DELETE", "/v1/workspaces/{workspace}/files/{path*}", writes, delete_file);
   router.add("PUT", "/v1/workspaces/{workspace}/uploads/{upload}", writes, put_part);

@@ -154,7 +154,7 @@ JsonObject make_document() {
 }  // namespace
 
 std::vector<EndpointGroup> endpoint_groups() {
-  return {queue_endpoints(), schedule_endpoints(), trigger_endpoints(), workflow_endpoints()};
+  return {queue_endpoints(), schedule_endpoints(), trigger_endpoints(), workflow_endpoints(), workspace_endpoints()};
 }
 
 const std::string& openapi_text() {

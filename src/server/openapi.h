@@ -36,6 +36,7 @@ EndpointGroup queue_endpoints();
 EndpointGroup schedule_endpoints();
 EndpointGroup trigger_endpoints();
 EndpointGroup workflow_endpoints();
+EndpointGroup workspace_endpoints();
 std::vector<EndpointGroup> endpoint_groups();
 
 /// The schemas, parameters and responses that the operations refer to, as JSON text.

@@ -25,6 +25,8 @@ std::string_view openapi_components_text() {
   "qualifier": {"name": "qualifier", "in": "query", "schema": {"type": "string"}, "description": "A version or an alias", "example": "live"},
   "lines": {"name": "lines", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 100}},
   "execution_key": {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 64, "pattern": "^[a-zA-Z0-9_-]+$"}, "description": "Of a durable function: the execution's name; the same name finds the same execution", "example": "order-A-17"},
+  "path_workspace": {"name": "workspace", "in": "path", "required": true, "schema": {"type": "string"}, "description": "The workspace: its id, or its name in the caller's organisation", "example": "reports"},
+  "path_action": {"name": "action", "in": "path", "required": true, "schema": {"type": "string"}, "description": "An action's name", "example": "file_stat"},
   "path_schedule": {"name": "schedule", "in": "path", "required": true, "schema": {"type": "string"}, "description": "The schedule", "example": "nightly"},
   "path_trigger": {"name": "trigger", "in": "path", "required": true, "schema": {"type": "string"}, "description": "The trigger", "example": "new-ticket"},
   "path_endpoint": {"name": "endpoint", "in": "path", "required": true, "schema": {"type": "string"}, "description": "The endpoint", "example": "billing"},

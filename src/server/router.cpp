@@ -138,7 +138,9 @@ Router::Match Router::find(const net::Request& request) const {
       if (fits) parameters.emplace(pattern.substr(1, pattern.size() - 2), std::move(*value));
     }
     if (!fits) continue;
-    if (route->info.method == "*" || (route->info.method == method && !(route->stream && request.method == "HEAD"))) {
+    // A stream answers HEAD only where it is registered for it.
+    if (route->info.method == "*" || route->info.method == request.method ||
+        (route->info.method == method && !(route->stream && request.method == "HEAD"))) {
       out.route = route.get();
       out.parameters = std::move(parameters);
       return out;
