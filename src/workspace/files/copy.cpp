@@ -50,6 +50,10 @@ Task<Outcome<Node>> FilesService::copy_in(Space* space, Place from, std::string 
     options.when.force = true;
   else
     options.when.if_none_match = true;
+  auto spot = co_await resolve(rows, from);
+  if (!spot) co_return std::unexpected(spot.error());
+  if (auto there = overwrite ? co_await find_node(rows, Place::at(to)) : Outcome<Node>(Node{}); there && there->kind == NodeKind::Folder && overwrite)
+    if (auto cleared = co_await clear_target(space, *spot, to, true, options.when.lock_token); !cleared) co_return std::unexpected(cleared.error());
   auto written = co_await put_in(*space, Place::at(to), content_of(*source), options);
   if (!written) co_return std::unexpected(written.error());
   if (!source->metadata.empty() && written->node.metadata != source->metadata) {
