@@ -28,7 +28,10 @@ class StatesTest : public ServerTest {
   void SetUp() override { start(); }
 
   HttpAnswer ask(const std::string& operation, JsonObject input, Scopes scopes = {Scope::Admin}) {
-    const Principal principal{"id", "tester", scopes};
+    Principal principal;
+    principal.key_id = "id";
+    principal.name = "tester";
+    principal.scopes = scopes;
     const net::Response response = run(handle(&app_->context(), principal, operation, std::move(input)));
     HttpAnswer out;
     out.status = response.status;
