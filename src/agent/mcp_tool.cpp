@@ -49,7 +49,7 @@ class RemoteMcpTool final : public Tool {
     }
     mcp::Remote server(http_, std::move(remote));
     auto tools = co_await server.tools(call.cancel);
-    if (!tools) co_return std::unexpected(Error{tools.error().code, redactor.apply(tools.error().message), Retry::Safe});
+    if (!tools) co_return std::unexpected(Error{tools.error().code, redactor.apply(tools.error().message), tools.error().retry == Retry::Never ? Retry::Never : Retry::Safe});
     const auto found = std::ranges::find(*tools, options_.tool, &mcp::RemoteTool::name);
     if (found == tools->end() || found->digest != options_.pinned)
       co_return ToolOutput{"The server '" + options_.server + "' " + (found == tools->end() ? "no longer has" : "has changed the definition of") + " the tool '" + options_.tool +

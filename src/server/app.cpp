@@ -355,6 +355,7 @@ Task<> App::Parts::close() {
 Task<Result<std::vector<agent::AgentVersion>>> App::deploy(agent::Project project) {
   auto deployment = deployment_of(std::move(project));
   if (!deployment) co_return fail(deployment.error());
+  deployment->keep_pins = true;
   auto deployed = co_await mayfly::deploy(&parts_->context, *std::move(deployment));
   if (!deployed) co_return fail(deployed.error());
   co_return std::move(deployed->agents);

@@ -143,7 +143,7 @@ Task<Result<Deployed>> deploy(AppContext* app, Deployment deployment) {
     out.functions.push_back(*std::move(function));
   }
   for (agent::AgentSpec& spec : deployment.agents) {
-    if (auto pinned = co_await pin_mcp_tools(app, &spec); !pinned)
+    if (auto pinned = co_await pin_mcp_tools(app, &spec, deployment.keep_pins ? Pins::Keep : Pins::Renew); !pinned)
       co_return fail({pinned.error().code, "agent '" + spec.name + "': " + pinned.error().message, pinned.error().retry});
     auto version = co_await app->registry->deploy(std::move(spec));
     if (!version) co_return fail(version.error());

@@ -24,6 +24,7 @@ struct Deployment {
   std::vector<ProviderSetting> providers;
   std::vector<FunctionUpload> functions;
   std::map<std::string, JsonObject> resources;  ///< as agent::Project::resources
+  bool keep_pins = false;  ///< of MCP servers' tools: nobody looks on (see server/mcp/agent_tools.h)
 };
 
 struct Deployed {

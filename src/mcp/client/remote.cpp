@@ -68,7 +68,12 @@ Task<Result<std::optional<JsonObject>>> Remote::post(Json message, bool wants_an
   if (const std::string session = response->headers.get("mcp-session-id"); !session.empty() && session.size() <= 1'024) session_ = session;
   if (!wants_answer) co_return std::optional<JsonObject>();
   auto answer = answer_in(*response, id);
-  if (!answer) co_return fail(protocol_error(options_.url, "did not answer the request; is this the URL of its Streamable HTTP endpoint?"));
+  if (!answer) {
+    // It may have done what it was asked.
+    Error error = protocol_error(options_.url, "did not answer the request; is this the URL of its Streamable HTTP endpoint?");
+    error.retry = Retry::OutcomeUnknown;
+    co_return fail(std::move(error));
+  }
   co_return answer;
 }
 

@@ -127,6 +127,18 @@ Task<Result<void>> pin_server(AppContext* app, agent::AgentSpec* spec, std::stri
   co_return Result<void>{};
 }
 
+/// True: the tools of the deployed version were taken over.
+bool keep_pinned(const AppContext& app, agent::AgentSpec* spec, const std::string& name, const Json& server) {
+  const auto current = app.registry->current(spec->name);
+  const JsonObject* mcp = current ? current->spec.mcp.if_object() : nullptr;
+  const JsonObject* servers = mcp ? get_object(*mcp, "servers") : nullptr;
+  const Json* before = servers ? get(*servers, name) : nullptr;
+  if (!before || to_canonical_text(*before) != to_canonical_text(server)) return false;
+  for (const ToolSpec& tool : current->spec.tools)
+    if (tool.kind == ToolSpec::Kind::Mcp && tool.config.is_object() && get_string(tool.config.get_object(), "server") == name && !spec->find_tool(tool.name)) spec->tools.push_back(tool);
+  return true;
+}
+
 class AgentOwnTools final : public agent::OwnTools {
  public:
   explicit AgentOwnTools(AppContext& app) : tools_(make_workspace_tools(app)) {}
@@ -160,7 +172,7 @@ class AgentOwnTools final : public agent::OwnTools {
 
 }  // namespace
 
-Task<Result<void>> pin_mcp_tools(AppContext* app, agent::AgentSpec* spec) {
+Task<Result<void>> pin_mcp_tools(AppContext* app, agent::AgentSpec* spec, Pins pins) {
   std::erase_if(spec->tools, [](const ToolSpec& tool) { return tool.kind == ToolSpec::Kind::Mcp; });
   const JsonObject* mcp = spec->mcp.if_object();
   if (!mcp) co_return Result<void>{};
@@ -169,8 +181,10 @@ Task<Result<void>> pin_mcp_tools(AppContext* app, agent::AgentSpec* spec) {
   if (const JsonObject* servers = get_object(*mcp, "servers")) {
     const JsonObject copy = *servers;
     for (const auto& [name, server] : copy)
-      if (const JsonObject* object = server.if_object())
+      if (const JsonObject* object = server.if_object()) {
+        if (pins == Pins::Keep && keep_pinned(*app, spec, std::string(name), server)) continue;
         if (auto pinned = co_await pin_server(app, spec, std::string(name), *object); !pinned) co_return pinned;
+      }
   }
   co_return Result<void>{};
 }
