@@ -15,7 +15,7 @@ import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-HEAVY = {"real_model", "sdk", "crash_full", "events_kill_full", "openapi", "conformance_durable", "lambda_api", "function_dynamodb", "durable_examples", "aws_js", "runtime_clients", "states_sdk", "sqs", "a2a_sdk", "hooks", "mcp_conformance", "mcp_clients", "workspace_writers_full"}
+HEAVY = {"real_model", "sdk", "crash_full", "events_kill_full", "openapi", "conformance_durable", "lambda_api", "function_dynamodb", "durable_examples", "aws_js", "runtime_clients", "states_sdk", "sqs", "a2a_sdk", "hooks", "mcp_conformance", "mcp_clients", "workspace_writers_full", "openclaw"}
 
 
 def discover():
