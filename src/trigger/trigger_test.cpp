@@ -238,9 +238,11 @@ TEST_F(TriggerTest, FilesStartWhatTheirPathsSay) {
     return out;
   };
   const auto started = [&](Event given) {
-    auto accepted = wait(triggers().publish(std::move(given), {}));
-    EXPECT_TRUE(accepted);
-    return accepted ? accepted->size() : 99;
+    const auto before = triggers().counters("t").received;
+    const auto accepted = wait(triggers().publish(std::move(given), {}));
+    EXPECT_TRUE(accepted && !accepted->empty() && until_ended(accepted->front().run));
+    EXPECT_EQ(triggers().counters("other").received, 0u);
+    return triggers().counters("t").received - before;
   };
   EXPECT_EQ(started(changed("1", "file.created", "/in/a.json")), 1u);
   EXPECT_EQ(started(changed("2", "file.created", "/out/a.json")), 0u);
