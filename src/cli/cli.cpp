@@ -92,7 +92,6 @@ class Commands {
     sub->add_option("--prices", serve_.price_file, "A JSON file with model prices, in front of the built-in ones");
     sub->add_option("--allow-host", serve_.allowed_hosts, "A further Host name to answer to on a loopback address");
     sub->add_option("--public-url", serve_.public_url, "Where users reach this server: https://agents.example.com");
-    sub->add_option("--mirror-root", serve_.mirror_roots, "A folder of this machine that workspaces may mirror");
     sub->add_option("--import-host", serve_.import_hosts, "A private host (HOST or HOST:PORT) that workspaces may import from");
     sub->add_flag("--open-mcp", serve_.open_mcp, "/mcp without a key for callers on this machine: they may read and invoke");
     sub->add_flag("--open-metrics", serve_.open_metrics, "/metrics without a key for callers on this machine");
